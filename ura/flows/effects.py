@@ -1,0 +1,78 @@
+"""What the call shall do next: the engine's output. Imperative, frozen."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Json = Any
+
+SpokenKind = Literal["money", "date", "time", "moment", "count", "digits", "protocol", "name", "list", "speed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A value to be spoken; `ura.speech` turns it into prompt keys.
+
+    money: "129.90" · date: "2026-12-31" · time: "18:00" · moment: ISO date and time · count: int ·
+    digits / protocol: "261326000017" · name: a prompt key made when the name was saved · list: prompt keys ·
+    speed: Mbit/s. `feminine` asks for "duas" instead of "dois".
+    """
+
+    kind: SpokenKind
+    value: Json
+    feminine: bool = False
+
+
+Prompt = str | Spoken  # a key of the catalogue, or a value
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    prompts: tuple[Prompt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """Play, and collect up to `max_digits` keys; the first key cuts the prompt; `#` ends early."""
+
+    prompts: tuple[Prompt, ...]
+    max_digits: int = 1
+    timeout_s: float = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Ask the house for facts (read only)."""
+
+    name: str
+    args: dict[str, Json] = field(default_factory=dict)
+    filler: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Change something, durably, before anything more is spoken. `key` makes it idempotent within the call."""
+
+    name: str
+    args: dict[str, Json] = field(default_factory=dict)
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    prompts: tuple[Prompt, ...]
+    max_s: int = 120
+
+
+@dataclass(frozen=True, slots=True)
+class SendToQueue:
+    queue: str
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EndCall:
+    reason: str = "done"
+    prompts: tuple[Prompt, ...] = ()
+
+
+Effect = Play | Collect | Lookup | Act | Record | SendToQueue | EndCall
