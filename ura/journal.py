@@ -1,0 +1,183 @@
+"""The local journal: what the phone side has to record, durable before anything is promised to the caller.
+
+One file a process, append only; a line a record: CRC-32 of the JSON in 8 hex digits, a blank, the JSON. The worker
+(`worker/projector.py`) reads the files and writes the database; so a call goes on, and nothing is lost, while the
+database is away. The writer holds a lock (flock) on its file as long as it lives; a file without one is a file whose
+writer is gone.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+import time
+from binascii import crc32
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ura.errors import Unavailable
+
+SUFFIX = ".journal"
+ROTATE_AT_BYTES = 8 * 1024 * 1024
+READ_AT_MOST_BYTES = 1024 * 1024
+
+
+class JournalBroken(Unavailable):
+    """The disk refused: nothing that depends on this record may be promised."""
+
+    code = "journal-broken"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """`key` names the thing recorded (a call, a step, a ticket): applying a record twice changes nothing."""
+
+    kind: str
+    key: str
+    at: str
+    data: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Batch:
+    records: list[Record] = field(default_factory=list)
+    bad: list[bytes] = field(default_factory=list)
+    next_offset: int = 0
+
+
+def encode(record: Record) -> bytes:
+    body = json.dumps([record.kind, record.key, record.at, record.data], ensure_ascii=False, separators=(",", ":"))
+    raw = body.encode("utf-8", errors="replace")  # a lone surrogate from a phone must not stop the record
+    return b"%08x %s\n" % (crc32(raw), raw)
+
+
+def decode(line: bytes) -> Record | None:
+    """None when the line is damaged."""
+    try:
+        if int(line[:8], 16) != crc32(line[9:]):
+            return None
+        kind, key, at, data = json.loads(line[9:])
+    except ValueError:
+        return None
+    return Record(kind, key, at, data)
+
+
+def read(path: Path, offset: int = 0) -> Batch:
+    """The whole lines from `offset` on, one mebibyte at the most. A half line at the end is left for next time."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        chunk = file.read(READ_AT_MOST_BYTES)
+    end = chunk.rfind(b"\n") + 1
+    batch = Batch(next_offset=offset + end)
+    for line in chunk[:end].split(b"\n"):
+        if not line:
+            continue
+        record = decode(line)
+        if record is None:
+            batch.bad.append(line)
+        else:
+            batch.records.append(record)
+    return batch
+
+
+def files(folder: Path) -> list[Path]:
+    """The journal files, oldest first."""
+    return sorted(folder.glob(f"*{SUFFIX}"), key=lambda path: path.stem.rsplit("-", 1)[-1])
+
+
+def is_abandoned(path: Path) -> bool:
+    """True when no process holds the file any more: what is in it is all there will be."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
+def waiting(folder: Path, offsets: Mapping[str, int]) -> int:
+    """How many records the database does not have yet. `offsets`: file name → bytes applied."""
+    count = 0
+    for path in files(folder):
+        try:
+            with path.open("rb") as file:
+                file.seek(offsets.get(path.name, 0))
+                count += file.read().count(b"\n")
+        except FileNotFoundError:  # the projector was done with it
+            continue
+    return count
+
+
+class Journal:
+    """The writing end, one a process (made after a fork, never before)."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder = folder
+        self._name = name
+        self._written = 0  # appended lines
+        self._synced = 0  # of which known to be on disk
+        self._torn = False  # the last write stopped half-way
+        self._syncing: asyncio.Task[None] | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+        self._open()
+
+    def append(self, kind: str, key: str, data: dict[str, Any]) -> None:
+        """Hand one record to the operating system: it survives the death of this process, and after `sync` that of
+        the machine. Raises JournalBroken when the disk does not take it."""
+        line = encode(Record(kind, key, datetime.now(UTC).isoformat(timespec="milliseconds"), data))
+        if self._torn:
+            line = b"\n" + line  # close the half line, or it would spoil this record too
+        try:
+            done = os.write(self._fd, line)
+        except OSError as error:
+            raise JournalBroken(f"the journal cannot be written: {error.strerror}") from error
+        self._torn = done != len(line)
+        if self._torn:
+            raise JournalBroken("the journal's disk is full")
+        self._size += done
+        self._written += 1
+
+    async def sync(self) -> None:
+        """Return when all that was appended so far is on disk. Callers who wait together share one fdatasync."""
+        wanted = self._written
+        while self._synced < wanted:
+            if self._syncing is None:
+                self._syncing = asyncio.create_task(self._sync())
+            await asyncio.shield(self._syncing)
+
+    async def _sync(self) -> None:
+        covers = self._written
+        try:
+            await asyncio.to_thread(os.fdatasync, self._fd)
+        except OSError as error:
+            # After a failed fdatasync the kernel may forget the pages: never ask the same file again.
+            self._rotate()
+            raise JournalBroken(f"the journal cannot be made durable: {error.strerror}") from error
+        else:
+            self._synced = covers
+            if self._size > ROTATE_AT_BYTES and self._written == covers:
+                self._rotate()
+        finally:
+            self._syncing = None
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def _rotate(self) -> None:
+        os.close(self._fd)
+        self._open()
+
+    def _open(self) -> None:
+        path = self._folder / f"{self._name}-{os.getpid()}-{time.time_ns() // 1000}{SUFFIX}"
+        hidden = path.with_suffix(".new")  # named last: a reader must never see the file without its lock
+        self._fd = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        hidden.rename(path)
+        self.path = path
+        self._size = 0
+        self._torn = False

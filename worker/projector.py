@@ -1,0 +1,131 @@
+"""The projector: from the journals into the database, exactly once.
+
+The place reached in each file is committed in the same transaction as the rows it led to. While the database is away
+the files wait; nobody on the phone notices.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+from sqlalchemy import delete, select
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ura import journal
+from ura.db import Sessions
+from ura.models.journal_offset import JournalOffset
+from ura.projection import apply_batch
+
+log = structlog.get_logger(__name__)
+
+PAUSE_S = 0.1
+LONGEST_PAUSE_S = 5.0
+
+
+def database_is_away(error: BaseException) -> bool:
+    """True when trying again later can help; otherwise the record itself is at fault."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    return isinstance(error, OperationalError | InterfaceError | OSError | TimeoutError)
+
+
+class Projector:
+    def __init__(self, folder: Path, sessions: Sessions) -> None:
+        self._folder = folder
+        self._sessions = sessions
+        self._offsets: dict[str, int] | None = None
+
+    async def run(self) -> None:
+        """For ever. Says once that the database is away, and once that it is back."""
+        pause, away = PAUSE_S, False
+        while True:
+            try:
+                applied = await self.step()
+            except Exception as error:
+                if not database_is_away(error):
+                    log.exception("the journal could not be applied; trying again")
+                elif not away:
+                    log.error("database away; the journal keeps what callers do", error=type(error).__name__)
+                away, pause = True, min(pause * 2, LONGEST_PAUSE_S)
+                self._offsets = None  # ask again what was committed
+            else:
+                if away:
+                    log.info("database back; the journal drains")
+                pause, away = PAUSE_S, False
+                if applied:
+                    continue
+            await asyncio.sleep(pause)
+
+    async def step(self) -> int:
+        """Apply what is there now, one batch a file. Returns how many lines were dealt with."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if self._offsets is None:
+            async with self._sessions() as session:
+                rows = await session.execute(select(JournalOffset.file, JournalOffset.offset))
+                self._offsets = {file: offset for file, offset in rows}
+        done = 0
+        for path in journal.files(self._folder):
+            done += await self._drain(path, self._offsets)
+        return done
+
+    async def _drain(self, path: Path, offsets: dict[str, int]) -> int:
+        offset = offsets.get(path.name, 0)
+        abandoned = journal.is_abandoned(path)  # asked before reading: then the read sees all there will ever be
+        batch = journal.read(path, offset)
+        if batch.next_offset > offset:
+            await self._apply(path, batch)
+            offsets[path.name] = batch.next_offset
+        elif abandoned:
+            await self._finish(path, offset)
+            offsets.pop(path.name, None)
+        return len(batch.records) + len(batch.bad)
+
+    async def _apply(self, path: Path, batch: journal.Batch) -> None:
+        try:
+            async with self._sessions.begin() as session:
+                await apply_batch(session, batch.records)
+                await self._remember(session, path, batch.next_offset)
+            bad: Sequence[bytes] = batch.bad
+        except Exception as error:
+            if database_is_away(error):
+                raise
+            bad = batch.bad + await self._apply_singly(path, batch)
+        if bad:
+            _quarantine(path, bad)
+
+    async def _apply_singly(self, path: Path, batch: journal.Batch) -> list[bytes]:
+        """One record at fault must not stop the others: it is put aside."""
+        bad = []
+        async with self._sessions.begin() as session:
+            for record in batch.records:
+                try:
+                    async with session.begin_nested():
+                        await apply_batch(session, [record])
+                except Exception as error:
+                    if database_is_away(error):
+                        raise
+                    log.error("journal record put aside", kind=record.kind, key=record.key, error=type(error).__name__)
+                    bad.append(journal.encode(record).rstrip(b"\n"))
+            await self._remember(session, path, batch.next_offset)
+        return bad
+
+    async def _remember(self, session: AsyncSession, path: Path, offset: int) -> None:
+        await session.merge(JournalOffset(file=path.name, offset=offset))
+
+    async def _finish(self, path: Path, offset: int) -> None:
+        """The writer is gone and all is applied: put a half line aside and remove the file."""
+        tail = path.read_bytes()[offset:]
+        if tail.strip():
+            _quarantine(path, [tail])
+        path.unlink()
+        async with self._sessions.begin() as session:
+            await session.execute(delete(JournalOffset).where(JournalOffset.file == path.name))
+
+
+def _quarantine(path: Path, lines: Sequence[bytes]) -> None:
+    with path.with_suffix(".bad").open("ab") as file:
+        for line in lines:
+            file.write(line + b"\n")
+    log.error("damaged journal lines put aside", file=path.with_suffix(".bad").name, lines=len(lines))
