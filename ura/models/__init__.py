@@ -1,0 +1,80 @@
+"""Every table, one file each. Importing this package fills `Base.metadata`."""
+
+from ura.models.api_token import ApiToken
+from ura.models.attendant import Attendant
+from ura.models.audit import AuditEntry
+from ura.models.business_hours import BusinessHours
+from ura.models.call import Call, Door, Outcome, Witness
+from ura.models.call_step import CallStep
+from ura.models.callback import Callback, CallbackState
+from ura.models.city import City
+from ura.models.did import Did, DidKind
+from ura.models.event import Event
+from ura.models.flow import Flow
+from ura.models.flow_version import FlowState, FlowVersion
+from ura.models.holiday import Holiday
+from ura.models.journal_offset import JournalOffset
+from ura.models.lead import Lead, LeadStatus
+from ura.models.neighbourhood import Coverage, Neighbourhood
+from ura.models.outbox import OutboxMessage, OutboxState
+from ura.models.plan import Audience, Plan
+from ura.models.plan_offer import PlanOffer
+from ura.models.prompt import Prompt, PromptKind
+from ura.models.queue import Queue
+from ura.models.recording import Recording
+from ura.models.session import LoginSession
+from ura.models.step_answer import StepAnswer, StepResult
+from ura.models.survey_answer import SurveyAnswer
+from ura.models.ticket import Category, Ticket, TicketStatus, Tier
+from ura.models.ticket_event import TicketEvent, TicketEventKind
+from ura.models.user import Role, User
+from ura.models.waiting_list import WaitingListEntry
+
+__all__ = [
+    "ApiToken",
+    "Attendant",
+    "Audience",
+    "AuditEntry",
+    "BusinessHours",
+    "Call",
+    "CallStep",
+    "Callback",
+    "CallbackState",
+    "Category",
+    "City",
+    "Coverage",
+    "Did",
+    "DidKind",
+    "Door",
+    "Event",
+    "Flow",
+    "FlowState",
+    "FlowVersion",
+    "Holiday",
+    "JournalOffset",
+    "Lead",
+    "LeadStatus",
+    "LoginSession",
+    "Neighbourhood",
+    "OutboxMessage",
+    "OutboxState",
+    "Outcome",
+    "Plan",
+    "PlanOffer",
+    "Prompt",
+    "PromptKind",
+    "Queue",
+    "Recording",
+    "Role",
+    "StepAnswer",
+    "StepResult",
+    "SurveyAnswer",
+    "Ticket",
+    "TicketEvent",
+    "TicketEventKind",
+    "TicketStatus",
+    "Tier",
+    "User",
+    "WaitingListEntry",
+    "Witness",
+]

@@ -1,0 +1,17 @@
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ura.db import Base
+from ura.models.types import Key
+
+
+class Queue(Base):
+    """Where callers wait for a person. `business_hours` names a timetable; empty: open day and night."""
+
+    __tablename__ = "queue"
+
+    key: Mapped[str] = mapped_column(Key, primary_key=True)
+    title: Mapped[str] = mapped_column(String(80))
+    priority: Mapped[int] = mapped_column(default=0)
+    business_hours: Mapped[str] = mapped_column(Key, default="")
+    max_wait_s: Mapped[int] = mapped_column(default=300)
