@@ -1,0 +1,318 @@
+"""Who may use Prosa, and what each may do: people with a password, sessions of a browser, tokens of a program.
+
+Passwords are argon2id. Sessions and tokens are 256-bit random values; the database keeps their SHA-256 only.
+"""
+
+import asyncio
+import hashlib
+import secrets
+from collections import OrderedDict, deque
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ura import audit
+from ura.errors import BadInput, Refused, UraError
+from ura.models.api_token import ApiToken
+from ura.models.session import LoginSession
+from ura.models.user import Role, User
+
+FIRST_ADMIN = "admin"
+SHORTEST_PASSWORD = 10
+IDLE_LIMIT = timedelta(hours=2)
+ABSOLUTE_LIMIT = timedelta(hours=12)  # a shift
+SEEN_EVERY = timedelta(minutes=1)  # how often a session's last use is written
+TOKEN_PREFIX = "prosa_"  # noqa: S105 - so that scanners of leaked secrets recognise one
+
+
+class Permission(StrEnum):
+    CALLS_READ = "calls:read"
+    LEADS_READ = "leads:read"
+    TICKETS_READ = "tickets:read"
+    TICKETS_WRITE = "tickets:write"
+    COVERAGE_READ = "coverage:read"
+    PLANS_READ = "plans:read"
+    FLOWS_READ = "flows:read"
+    HEALTH_READ = "health:read"
+    METRICS_READ = "metrics:read"
+    PANEL_USE = "panel:use"
+    PHONES_SEE = "phones:see"
+    USERS_MANAGE = "users:manage"
+
+
+_P = Permission
+_EVERYBODY = frozenset({_P.PANEL_USE, _P.CALLS_READ, _P.TICKETS_READ, _P.COVERAGE_READ, _P.PLANS_READ})
+GRANTS: dict[Role, frozenset[Permission]] = {
+    Role.ADMIN: frozenset(Permission),
+    Role.SUPERVISOR: frozenset(Permission) - {_P.USERS_MANAGE},
+    Role.ATTENDANT: _EVERYBODY | {_P.TICKETS_WRITE, _P.LEADS_READ, _P.FLOWS_READ, _P.PHONES_SEE},
+    # Technicians keep the network: they never see a customer's number.
+    Role.TECHNICIAN: _EVERYBODY | {_P.TICKETS_WRITE, _P.HEALTH_READ},
+    # Owners see figures and paths, masked, and change nothing.
+    Role.OWNER: _EVERYBODY | {_P.LEADS_READ, _P.FLOWS_READ, _P.HEALTH_READ},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Whoever asks. `name` is what the audit says."""
+
+    name: str
+    permissions: frozenset[Permission]
+    role: Role | None = None
+    user_id: int | None = None
+    session_id: str | None = None
+
+    def may(self, permission: Permission) -> bool:
+        return permission in self.permissions
+
+
+class TooManyAttempts(UraError):
+    code = "too-many-attempts"
+    http_status = 429
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class WrongPassword(UraError):
+    code = "wrong-password"
+    http_status = 401
+
+
+# 64 MiB and about 50 ms a try. Not more than two tries at a time: log-ins must not take the machine from calls.
+_hasher = PasswordHash((Argon2Hasher(),))
+_hashing = asyncio.Semaphore(2)
+_NOBODY = _hasher.hash(secrets.token_urlsafe(16))  # an unknown name costs as much as a wrong password
+
+
+def digest(token: str) -> str:
+    """What the database keeps of a session or token. The token is 256 random bits, so a plain SHA-256 is enough."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+# -- people -----------------------------------------------------------------------------------------------------------
+
+
+async def create_user(session: AsyncSession, *, email: str, name: str, role: Role, password: str, actor: str) -> User:
+    """Raises BadInput for a short password, Refused when the e-mail is taken."""
+    email = email.strip().lower()
+    if not email:
+        raise BadInput("Give an e-mail or a log-in name.")
+    if len(password) < SHORTEST_PASSWORD:
+        raise BadInput(f"Choose a password of {SHORTEST_PASSWORD} characters or more.")
+    if await find_user(session, email=email):
+        raise Refused(f"There is a user {email} already. Choose another e-mail, or change that user.")
+    user = User(email=email, name=name.strip() or email, role=role, password_hash=await _hash(password), active=True)
+    session.add(user)
+    await session.flush()
+    await audit.record(session, actor=actor, action="user-created", subject=email, detail={"role": role})
+    return user
+
+
+async def find_user(session: AsyncSession, *, email: str) -> User | None:
+    found: User | None = await session.scalar(select(User).where(User.email == email.strip().lower()))
+    return found
+
+
+async def first_admin(session: AsyncSession) -> str | None:
+    """Create the user `admin` when there is no user at all. Returns its password, to be shown once, or None."""
+    if await session.scalar(select(func.count()).select_from(User)):
+        return None
+    password = "-".join(secrets.token_hex(2) for _ in range(4))
+    await create_user(
+        session, email=FIRST_ADMIN, name="Administrador", role=Role.ADMIN, password=password, actor="prosa run"
+    )
+    return password
+
+
+async def set_password(session: AsyncSession, *, user: User, password: str, actor: str) -> None:
+    """Change it, and end every session of the user."""
+    if len(password) < SHORTEST_PASSWORD:
+        raise BadInput(f"Choose a password of {SHORTEST_PASSWORD} characters or more.")
+    user.password_hash = await _hash(password)
+    await end_sessions(session, user=user)
+    await audit.record(session, actor=actor, action="password-changed", subject=user.email, detail={})
+
+
+async def disable_user(session: AsyncSession, *, user: User, actor: str) -> None:
+    """No further log-in, and every session is dead at its next request."""
+    user.active = False
+    await end_sessions(session, user=user)
+    await audit.record(session, actor=actor, action="user-disabled", subject=user.email, detail={})
+
+
+async def _hash(password: str) -> str:
+    async with _hashing:
+        return await asyncio.to_thread(_hasher.hash, password)
+
+
+async def _verify(password: str, hashed: str) -> tuple[bool, str | None]:
+    async with _hashing:
+        return await asyncio.to_thread(_hasher.verify_and_update, password, hashed)
+
+
+# -- log-in -----------------------------------------------------------------------------------------------------------
+
+
+class LoginLimits:
+    """Failures remembered in memory, by account and source. A wrong password slows its source down, never the owner
+    of the account: a source that logged in before is not held back by what others try from elsewhere.
+    """
+
+    window = timedelta(minutes=15)
+    per_pair = 5
+    per_source = 30
+    per_account = 60
+    remembered = 10_000
+
+    def __init__(self) -> None:
+        self._failures: OrderedDict[tuple[str, str], deque[datetime]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def check(self, account: str, source: str, now: datetime) -> None:
+        """Raises TooManyAttempts."""
+        limits = {(account, source): self.per_pair, ("", source): self.per_source, (account, ""): self.per_account}
+        if (account, source) in self._known:
+            del limits[(account, "")]
+        for key, limit in limits.items():
+            recent = self._recent(key, now)
+            if len(recent) >= limit:
+                wait = recent[-limit] + self.window - now
+                raise TooManyAttempts(
+                    "Too many wrong passwords. Wait before the next try.", retry_after_s=int(wait.total_seconds()) + 1
+                )
+
+    def failed(self, account: str, source: str, now: datetime) -> None:
+        for key in ((account, source), ("", source), (account, "")):
+            self._recent(key, now).append(now)
+            self._failures.move_to_end(key)
+        while len(self._failures) > self.remembered:
+            self._failures.popitem(last=False)
+
+    def succeeded(self, account: str, source: str) -> None:
+        self._failures.pop((account, source), None)
+        self._known[(account, source)] = None
+        self._known.move_to_end((account, source))
+        while len(self._known) > self.remembered:
+            self._known.popitem(last=False)
+
+    def _recent(self, key: tuple[str, str], now: datetime) -> deque[datetime]:
+        times = self._failures.setdefault(key, deque(maxlen=max(self.per_account, self.per_source)))
+        while times and times[0] <= now - self.window:
+            times.popleft()
+        return times
+
+
+async def log_in(
+    session: AsyncSession, limits: LoginLimits, *, email: str, password: str, source: str, now: datetime
+) -> tuple[User, str]:
+    """The user and the token for the cookie. Raises WrongPassword, with one text for unknown name, wrong password and
+    disabled user, or TooManyAttempts. Commit in both cases: the failure is in the audit."""
+    account = email.strip().lower()
+    limits.check(account, source, now)
+    user = await find_user(session, email=account)
+    right, better_hash = await _verify(password, user.password_hash if user else _NOBODY)
+    if user is None or not right or not user.active:
+        limits.failed(account, source, now)
+        await audit.record(session, actor=account, action="log-in-refused", subject=account, detail={"source": source})
+        raise WrongPassword("Wrong user or password.")
+    limits.succeeded(account, source)
+    if better_hash:
+        user.password_hash = better_hash
+    token = await open_session(session, user=user, now=now)
+    await audit.record(session, actor=user.email, action="logged-in", subject=user.email, detail={"source": source})
+    return user, token
+
+
+# -- sessions ---------------------------------------------------------------------------------------------------------
+
+
+async def open_session(session: AsyncSession, *, user: User, now: datetime) -> str:
+    token = secrets.token_urlsafe(32)
+    session.add(
+        LoginSession(id=digest(token), user_id=user.id, created_at=now, seen_at=now, expires_at=now + ABSOLUTE_LIMIT)
+    )
+    await session.flush()
+    return token
+
+
+async def find_session_actor(session: AsyncSession, *, token: str, now: datetime) -> Actor | None:
+    """The person behind a cookie; None when the session is unknown, idle too long, too old or of a disabled user."""
+    row = (
+        await session.execute(
+            select(LoginSession, User)
+            .join(User, User.id == LoginSession.user_id)
+            .where(LoginSession.id == digest(token))
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    browser, user = row.tuple()
+    if now >= browser.expires_at or now - browser.seen_at >= IDLE_LIMIT or not user.active:
+        return None
+    if now - browser.seen_at >= SEEN_EVERY:
+        await session.execute(update(LoginSession).where(LoginSession.id == browser.id).values(seen_at=now))
+    return Actor(name=user.email, permissions=GRANTS[user.role], role=user.role, user_id=user.id, session_id=browser.id)
+
+
+async def end_session(session: AsyncSession, *, token: str) -> None:
+    await session.execute(delete(LoginSession).where(LoginSession.id == digest(token)))
+
+
+async def end_sessions(session: AsyncSession, *, user: User) -> None:
+    """Log out everywhere."""
+    await session.execute(delete(LoginSession).where(LoginSession.user_id == user.id))
+
+
+async def forget_old_sessions(session: AsyncSession, *, now: datetime) -> None:
+    await session.execute(
+        delete(LoginSession).where((LoginSession.expires_at <= now) | (LoginSession.seen_at <= now - IDLE_LIMIT))
+    )
+
+
+# -- tokens of programs -----------------------------------------------------------------------------------------------
+
+
+async def create_api_token(
+    session: AsyncSession, *, name: str, scopes: Iterable[str], expires_at: datetime, now: datetime, actor: str
+) -> str:
+    """Returns the token, which nobody can read again. Scopes are permission names."""
+    if expires_at <= now:
+        raise BadInput("Choose a moment in the future for the end of the token.")
+    token = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    granted = sorted(_permissions(list(scopes)))
+    session.add(ApiToken(name=name, hash=digest(token), scopes=granted, created_at=now, expires_at=expires_at))
+    await audit.record(session, actor=actor, action="token-created", subject=name, detail={"scopes": granted})
+    await session.flush()
+    return token
+
+
+async def find_token_actor(session: AsyncSession, *, token: str, now: datetime) -> Actor | None:
+    """The program behind a bearer token; None when it is unknown or has expired."""
+    row = await session.scalar(select(ApiToken).where(ApiToken.hash == digest(token)))
+    if row is None or row.expires_at is None or now >= row.expires_at:
+        return None
+    if row.last_used_at is None or now - row.last_used_at >= SEEN_EVERY:
+        row.last_used_at = now
+    return Actor(name=f"token {row.name}", permissions=frozenset(Permission(scope) for scope in row.scopes))
+
+
+async def revoke_api_token(session: AsyncSession, *, name: str, actor: str) -> None:
+    await session.execute(delete(ApiToken).where(ApiToken.name == name))
+    await audit.record(session, actor=actor, action="token-revoked", subject=name, detail={})
+
+
+def _permissions(scopes: Collection[str]) -> set[Permission]:
+    unknown = set(scopes) - set(Permission)
+    if unknown or not scopes:
+        known = ", ".join(Permission)
+        raise BadInput(f"Unknown or no scope {', '.join(sorted(unknown))}. Choose among: {known}.")
+    return {Permission(scope) for scope in scopes}
