@@ -1,0 +1,57 @@
+"""How a flow document is written and read as YAML.
+
+PyYAML keeps two habits of YAML 1.1 that bite authors of flows: `on`, `no` and `off` become booleans, and a key written
+twice (two choices "1" in one menu) silently loses the first. Here only `true` and `false` are booleans, and a key
+written twice is refused with its line.
+"""
+
+import re
+from collections.abc import Hashable
+from typing import Any
+
+import yaml
+
+from ura.errors import BadInput
+
+Json = Any
+
+
+class _Loader(yaml.SafeLoader):
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own way
+        first: [rule for rule in rules if rule[0] not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp")]
+        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        written = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        twice = sorted({key for key in written if written.count(key) > 1})
+        if twice and not getattr(node, "merged", False):
+            line = node.start_mark.line + 1
+            raise BadInput(f"Key '{twice[0]}' is written twice in the same block, at line {line}. Keep one.")
+        node.merged = True  # type: ignore[attr-defined]  # an anchor's node is built again, with its `<<` already in it
+        return super().construct_mapping(node, deep)
+
+
+for first in "tf":
+    _Loader.yaml_implicit_resolvers.setdefault(first, []).append(
+        ("tag:yaml.org,2002:bool", re.compile("^(?:true|false)$"))
+    )
+
+
+def load(text: str) -> dict[str, Json]:
+    """The document in `text`. Raises BadInput, saying where and what to do."""
+    try:
+        document = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        raise BadInput(f"This is not YAML, at line {line}: {error.problem}. Mind indentation and quotes.") from error
+    except yaml.YAMLError as error:
+        raise BadInput(f"This is not YAML: {error}") from error
+    if not isinstance(document, dict):
+        raise BadInput("A flow document starts with `key:`, `title:`, `start:`, `person:` and `nodes:`.")
+    return document
+
+
+def dump(document: dict[str, Json]) -> str:
+    """YAML for a person to read and edit: in the order of the document, accents as they are."""
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
