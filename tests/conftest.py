@@ -1,0 +1,182 @@
+"""What every test may ask for: a migrated database (each test runs on SQLite and on PostgreSQL), and settings.
+
+    async def test_something(sessions): ...                                     # twice: sqlite, postgresql
+    @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)         # once, where the database is no matter
+
+Each test gets a database of its own, copied from a template that was migrated once.
+"""
+
+import asyncio
+import ctypes
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ura.db import Sessions, make_engine, make_sessions
+from ura.migrate import upgrade
+from ura.settings import Settings
+
+PR_SET_PDEATHSIG = 1
+INITDB_OPTIONS = ["-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"]
+NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
+_names = count(1)
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def run_apart(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine in a thread of its own: pytest-asyncio's loop stays untouched."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("sqlite") / "template.db"
+    run_apart(upgrade(f"sqlite+aiosqlite:///{file}"))
+    return file
+
+
+def _postgres_program(name: str) -> str:
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda file: int(file.parts[4]))
+    program = str(found[-1]) if found else shutil.which(name)
+    assert program, f"{name} is missing: run scripts/bootstrap.sh test, or apt-get install postgresql"
+    return program
+
+
+def _not_root() -> dict[str, Any]:
+    """PostgreSQL refuses to run as root."""
+    if os.getuid():
+        return {}
+    for name in ("postgres", "nobody"):
+        try:
+            user = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    raise AssertionError("no user to run PostgreSQL as")
+
+
+def _die_with_us() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A private PostgreSQL on a free port, gone with the tests (so nothing is fsynced); yields `user@host:port`."""
+    user = _not_root()
+    folder = Path(tempfile.mkdtemp(prefix="prosa-postgres-"))
+    if user:
+        os.chown(folder, user["user"], user["group"])
+    try:
+        made = subprocess.run(
+            [_postgres_program("initdb"), "-D", folder / "data", "-U", "prosa", *INITDB_OPTIONS],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            **user,
+        )
+        assert made.returncode == 0, made.stderr
+        port = free_port()
+        options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": folder, **NOT_DURABLE}
+        with (folder / "log").open("wb") as log:
+            server = subprocess.Popen(
+                [_postgres_program("postgres"), "-D", folder / "data", *(f"--{k}={v}" for k, v in options.items())],
+                cwd=folder,
+                stdout=log,
+                stderr=log,
+                preexec_fn=_die_with_us,
+                **user,
+            )
+        try:
+            _wait_for(server, port, folder / "log")
+            yield f"prosa@127.0.0.1:{port}"
+        finally:
+            server.send_signal(signal.SIGQUIT)
+            server.wait(10)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_for(server: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            psycopg.connect(f"postgresql://prosa@127.0.0.1:{port}/postgres", connect_timeout=2).close()
+            return
+        except psycopg.OperationalError:
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> Callable[[str], None]:
+    """Migrate a template once; returns what runs one administrative statement."""
+
+    def administer(statement: str) -> None:
+        with psycopg.connect(f"postgresql://{postgres_server}/postgres", autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    administer("CREATE DATABASE template_prosa")
+    run_apart(upgrade(f"postgresql+psycopg://{postgres_server}/template_prosa"))
+    return administer
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty, migrated database that nobody else uses."""
+    if request.param == "sqlite":
+        file = tmp_path / "prosa.db"
+        shutil.copyfile(request.getfixturevalue("sqlite_template"), file)
+        yield f"sqlite+aiosqlite:///{file}"
+        return
+    administer = request.getfixturevalue("postgres_template")
+    name = f"test_{next(_names)}"
+    administer(f"CREATE DATABASE {name} TEMPLATE template_prosa")
+    yield f"postgresql+psycopg://{request.getfixturevalue('postgres_server')}/{name}"
+    administer(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = make_engine(database_url)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def sessions(engine: AsyncEngine) -> Sessions:
+    return make_sessions(engine)
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """An installation of its own: state folder, database and free ports."""
+    return Settings(
+        state_dir=tmp_path / "var",
+        database_url=database_url,
+        sip_port=free_port(socket.SOCK_DGRAM),
+        agi_port=free_port(),
+        ami_port=free_port(),
+        http_port=free_port(),
+    )
