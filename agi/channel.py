@@ -1,0 +1,92 @@
+"""The phone as the conductor sees it: play, collect, record. One AGI command an effect, any key cuts any prompt."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from agi.session import NotPlayed, Session, quote
+from agi.sounds import SILENCE, Sound, Sounds
+from ura.errors import HungUp
+
+MARGIN_S = 5.0  # how much longer than it must a command may take before Asterisk counts as gone
+RECORDING_RATE = 8000
+RECORDING_SILENCE_S = 4
+NOTHING_TO_PLAY_S = 2.0  # never more silence than this, not even when every prompt is missing
+
+
+class PhoneChannel:
+    """`ura.flows.conduct.Channel` on one AGI session."""
+
+    def __init__(self, session: Session, sounds: Sounds, recordings: Path) -> None:
+        self._session = session
+        self._sounds = sounds
+        self._recordings = recordings
+
+    async def play(self, prompts: Sequence[str]) -> str:
+        """The key that cut it, or "". `#` cuts and is no key."""
+        sound = self._sounds.sound(prompts)
+        if sound is SILENCE:
+            return ""
+        keys, _ = await self._ask(sound, timeout_s=0.001, max_digits=1)
+        return keys
+
+    async def collect(self, prompts: Sequence[str], *, max_digits: int, timeout_s: float) -> str:
+        """The keys, "" when there were none in time. A `#` ends; alone where one key is asked for, it is the key."""
+        sound = self._sounds.sound(prompts)
+        if sound is SILENCE and prompts:
+            timeout_s = min(timeout_s, NOTHING_TO_PLAY_S)
+        keys, in_time = await self._ask(sound, timeout_s=timeout_s, max_digits=max_digits)
+        return "#" if in_time and not keys and max_digits == 1 else keys
+
+    async def record(self, prompts: Sequence[str], *, recording_id: str, max_s: int) -> float:
+        """Record `<recording_id>.wav` until `#`, silence or `max_s`. A caller who hangs up after speaking has left a
+        message: its length is returned, and the next command raises HungUp."""
+        if prompts:
+            await self.play(prompts)
+        # No beep argument: Asterisk's own beep file may not be there, and then it records nothing (res_agi.c 22).
+        args = (quote(self._recordings / recording_id), "wav", quote("#"), max_s * 1000, f"s={RECORDING_SILENCE_S}")
+        try:
+            await self._session.run(self._session.execute, "RECORD FILE", *args, timeout_s=max_s + MARGIN_S)
+        except HungUp:
+            if not self._session.recorded():
+                raise
+        except NotPlayed:
+            return 0.0
+        return self._session.recorded() / RECORDING_RATE
+
+    async def _ask(self, sound: Sound, *, timeout_s: float, max_digits: int) -> tuple[str, bool]:
+        """Keys, and whether the caller ended them before the time ran out."""
+        if sound.pieces and not sound.name:
+            return await self._ask_pieces(sound, timeout_s=timeout_s, max_digits=max_digits)
+        try:
+            return await self._get_data(sound, timeout_s=timeout_s, max_digits=max_digits)
+        except NotPlayed:
+            self._sounds.forget(sound)
+            return await self._ask_pieces(sound, timeout_s=timeout_s, max_digits=max_digits)
+
+    async def _ask_pieces(self, sound: Sound, *, timeout_s: float, max_digits: int) -> tuple[str, bool]:
+        """The long way, when the joined file cannot be played: one command a piece."""
+        for name in sound.pieces:
+            try:
+                keys, in_time = await self._get_data(self._sounds.piece(name), timeout_s=0.001, max_digits=1)
+            except NotPlayed:
+                self._sounds.report(name)
+                continue
+            if keys or in_time:
+                if max_digits == 1 or not keys:
+                    return keys, in_time
+                more, in_time = await self._get_data(SILENCE, timeout_s=timeout_s, max_digits=max_digits - 1)
+                return keys + more, in_time
+        wait_s = timeout_s if sound.pieces else min(timeout_s, NOTHING_TO_PLAY_S)
+        return await self._get_data(SILENCE, timeout_s=wait_s, max_digits=max_digits)
+
+    async def _get_data(self, sound: Sound, *, timeout_s: float, max_digits: int) -> tuple[str, bool]:
+        # Y:448: get_data() throws the "(timeout)" marker away, so ask through execute().
+        reply = await self._session.run(
+            self._session.execute,
+            "GET DATA",
+            quote(sound.name),
+            max(1, round(timeout_s * 1000)),
+            max_digits,
+            timeout_s=sound.seconds + timeout_s * max_digits + MARGIN_S,
+        )
+        return reply["result"][0], not self._session.timed_out()

@@ -1,0 +1,147 @@
+"""Which one file does Asterisk play for a list of prompts, and how long is it?
+
+`GET DATA` takes one file (app.c 22, ast_app_getdata_full: only `Read` splits at `&`), and a key pressed between two
+commands is lost. So prompts that follow each other are joined, byte after byte, into one raw A-law file under the
+rendered prompts, named by its content and kept while it is used again. One command an effect, no gap in between.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+log = structlog.get_logger("agi.sounds")
+
+BYTES_PER_S = 8000  # A-law, and G.722 too
+SUFFIXES = (".alaw", ".g722")
+FALLBACKS = ("system.missing", "system.limited")
+
+
+class PromptFiles(Protocol):
+    """ura.prompts.PromptIndex, as far as we need it."""
+
+    def file(self, key: str) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """`name` as Asterisk knows it, "" for silence. `pieces`: what it was joined from."""
+
+    name: str
+    seconds: float
+    pieces: tuple[str, ...] = ()
+
+
+SILENCE = Sound("", 0.0)
+
+
+class Sounds:
+    """Finds and joins prompts. One a process; the folder may be shared, since equal names have equal content."""
+
+    def __init__(self, index: PromptFiles, roots: dict[str, Path], *, keep: int = 400) -> None:
+        """`roots`: Asterisk's first path element → folder, "dyn" among them, where joined files are put."""
+        self._index = index
+        self._roots = roots
+        self._folder = roots["dyn"] / "joined"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._joined: OrderedDict[str, Sound] = OrderedDict()
+        self._keep = keep
+        self._missing: set[str] = set()
+
+    def sound(self, keys: Sequence[str]) -> Sound:
+        """One file for all of them. A missing prompt is left out and logged once; when none is left, the sentence that
+        the service is limited takes their place. SILENCE only when that is missing too."""
+        found = [piece for key in keys if (piece := self._piece(key))]
+        if not found and keys:
+            found = [piece for key in FALLBACKS if (piece := self._piece(key))][:1]
+        if not found:
+            return SILENCE
+        return self._one(found[0]) if len(found) == 1 else self._join(found)
+
+    def forget(self, sound: Sound) -> None:
+        """Asterisk could not open it: make it anew the next time."""
+        self._joined.pop(sound.name, None)
+        self.report(sound.name)
+
+    def report(self, name: str) -> None:
+        """Log a prompt that cannot be played, once."""
+        if name not in self._missing:
+            self._missing.add(name)
+            log.warning("prompt cannot be played; callers hear the next best one", prompt=name)
+
+    def piece(self, name: str) -> Sound:
+        """One of the pieces of a joined sound."""
+        path, size = self._find(name)
+        return Sound(name, size / BYTES_PER_S) if path else SILENCE
+
+    def _piece(self, key: str) -> str | None:
+        name = self._index.file(key)
+        if name is None:
+            self.report(key)
+        return name
+
+    def _one(self, name: str) -> Sound:
+        path, size = self._find(name)
+        if not path:
+            self.report(name)
+        return Sound(name, size / BYTES_PER_S)
+
+    def _find(self, name: str) -> tuple[Path | None, int]:
+        root, _, rest = name.partition("/")
+        folder = self._roots.get(root)
+        for suffix in SUFFIXES if folder else ():
+            path = Path(f"{folder}/{rest}{suffix}")
+            try:
+                size = path.stat().st_size
+            except OSError:
+                continue
+            if size:
+                return path, size
+        return None, 0
+
+    def _join(self, names: list[str]) -> Sound:
+        sources: list[tuple[str, int, int]] = []
+        used: list[str] = []
+        for name in names:
+            root, _, rest = name.partition("/")
+            path = f"{self._roots.get(root, root)}/{rest}.alaw"
+            try:
+                stat = os.stat(path)
+            except OSError:
+                self.report(name)
+                continue
+            sources.append((path, stat.st_size, stat.st_mtime_ns))
+            used.append(name)
+        if not sources:
+            return self._one(names[0])
+        name = "dyn/joined/" + blake2b(repr(sources).encode(), digest_size=12).hexdigest()
+        if (known := self._joined.get(name)) is not None:
+            self._joined.move_to_end(name)
+            return known
+        return self._write(name, [source[0] for source in sources], tuple(used))
+
+    def _write(self, name: str, sources: list[str], pieces: tuple[str, ...]) -> Sound:
+        audio = bytearray()
+        for source in sources:
+            with open(source, "rb", buffering=0) as file:
+                audio += file.read()
+        target = self._folder / f"{name.rpartition('/')[2]}.alaw"
+        try:
+            part = f"{target}.{os.getpid()}"
+            with open(part, "wb", buffering=0) as file:
+                file.write(audio)
+            os.replace(part, target)
+        except OSError as error:  # disk full: the pieces are played one by one
+            log.warning("joined prompt could not be written", reason=error.strerror)
+            return Sound("", len(audio) / BYTES_PER_S, pieces)
+        sound = Sound(name, len(audio) / BYTES_PER_S, pieces)
+        self._joined[name] = sound
+        while len(self._joined) > self._keep:
+            old, _ = self._joined.popitem(last=False)
+            (self._folder / f"{old.rpartition('/')[2]}.alaw").unlink(missing_ok=True)
+        return sound
