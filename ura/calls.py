@@ -1,0 +1,230 @@
+"""The call record. Every function here can be told the same thing twice, and in any order, without harm."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ura import paging, upsert
+from ura.errors import NotFound
+from ura.models import Call, CallStep, Door, Outcome, Recording, StepAnswer, StepResult, Witness
+from ura.paging import Page
+from ura.upsert import Row
+
+
+class CallNotFound(NotFound):
+    code = "call-not-found"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFilter:
+    """None and "" do not filter. `opened_before` is exclusive."""
+
+    caller: str = ""
+    did: str = ""
+    protocol: str = ""
+    door: Door | None = None
+    outcome: Outcome | None = None
+    live: bool | None = None
+    opened_from: datetime | None = None
+    opened_before: datetime | None = None
+
+
+# -- writing ---------------------------------------------------------------------------------------------------------
+
+_OPENED = ("uniqueid", "linkedid", "protocol", "caller", "did", "door", "flow_key", "flow_version", "opened_at")
+_BLANK = {
+    "uniqueid": "",
+    "linkedid": "",
+    "caller": "",
+    "did": "",
+    "door": Door.FLOW,
+    "flow_key": "",
+    "queue": "",
+    "attendant": "",
+    "last_node": "",
+}
+
+
+async def open_calls(session: AsyncSession, rows: Sequence[Row]) -> None:
+    """Rows with `id` and the columns of `_OPENED`. What was heard of the call before, its end even, is kept."""
+    statement = upsert.insert(session, Call)
+    statement = statement.on_conflict_do_update(
+        index_elements=["id"], set_={name: statement.excluded[name] for name in _OPENED}
+    )
+    await _execute(session, statement, [{**_BLANK, **row} for row in rows])
+
+
+async def add_steps(session: AsyncSession, rows: Sequence[Row]) -> None:
+    await upsert.add_new(session, CallStep, rows)
+
+
+async def enter_queue(session: AsyncSession, rows: Sequence[Row]) -> None:
+    """Rows with `id`, `queue`, `queued_at`. The queue entered last counts."""
+    statement = upsert.insert(session, Call)
+    new = statement.excluded
+    later = or_(Call.queued_at.is_(None), new.queued_at >= Call.queued_at)
+    statement = statement.on_conflict_do_update(
+        index_elements=["id"], set_={"queue": new.queue, "queued_at": new.queued_at}, where=later
+    )
+    await _execute(session, statement, [{**_BLANK, "opened_at": row["queued_at"], **row} for row in rows])
+
+
+async def answer(session: AsyncSession, rows: Sequence[Row]) -> None:
+    """Rows with `id`, `attendant`, `answered_at`. The first attendant counts; later ones are transfers."""
+    statement = upsert.insert(session, Call)
+    new = statement.excluded
+    first = or_(Call.answered_at.is_(None), new.answered_at < Call.answered_at)
+    statement = statement.on_conflict_do_update(
+        index_elements=["id"], set_={"attendant": new.attendant, "answered_at": new.answered_at}, where=first
+    )
+    await _execute(session, statement, [{**_BLANK, "opened_at": row["answered_at"], **row} for row in rows])
+
+
+async def close(session: AsyncSession, rows: Sequence[Row]) -> None:
+    """Rows with `id`, `outcome`, `outcome_by`, `outcome_at` (the moment of the end) and `last_node`.
+
+    1. What the flow says of the outcome wins over what Asterisk says; of two of the same the later wins.
+    2. The call ends at the latest moment anybody named.
+    3. A flow that hands the caller to a queue is done, the call is not: its end stays open until Asterisk reports it.
+    """
+    statement = upsert.insert(session, Call)
+    new = statement.excluded
+    ended = case(
+        (new.ended_at.is_(None), Call.ended_at),
+        (Call.ended_at.is_(None), new.ended_at),
+        (new.ended_at > Call.ended_at, new.ended_at),
+        else_=Call.ended_at,
+    )
+    wins = _outcome_wins(new)
+    names = ("outcome", "outcome_by", "outcome_at", "last_node")
+    changes = {name: case((wins, new[name]), else_=getattr(Call, name)) for name in names}
+    changes["last_node"] = case((and_(wins, new.last_node != ""), new.last_node), else_=Call.last_node)
+    statement = statement.on_conflict_do_update(index_elements=["id"], set_={**changes, "ended_at": ended})
+    await _execute(
+        session,
+        statement,
+        [{**_BLANK, "opened_at": row["outcome_at"], "ended_at": _end_of(row), **row} for row in rows],
+    )
+
+
+async def close_forgotten(session: AsyncSession, *, opened_before: datetime, now: datetime) -> int:
+    """End the calls that nobody ended (Asterisk died with them). Returns how many."""
+    rows = await session.scalars(select(Call.id).where(Call.ended_at.is_(None), Call.opened_at < opened_before))
+    lost = [
+        {"id": call_id, "outcome": Outcome.DROPPED, "outcome_by": Witness.ASTERISK, "outcome_at": now, "last_node": ""}
+        for call_id in rows
+    ]
+    await close(session, lost)
+    return len(lost)
+
+
+async def add_recordings(session: AsyncSession, rows: Sequence[Row]) -> None:
+    await upsert.add_new(session, Recording, rows)
+
+
+async def answer_steps(
+    session: AsyncSession, *, call_id: str, node: str, answers: Mapping[str, StepResult], at: datetime
+) -> None:
+    """What the caller said of each step of a first-aid list. The latest answer to a step counts."""
+    statement = upsert.insert(session, StepAnswer)
+    new = statement.excluded
+    statement = statement.on_conflict_do_update(
+        index_elements=["call_id", "node", "step"],
+        set_={"answer": new.answer, "at": new["at"]},
+        where=new["at"] >= StepAnswer.at,
+    )
+    rows = [
+        {"call_id": call_id, "node": node, "step": step, "answer": answer, "at": at} for step, answer in answers.items()
+    ]
+    await _execute(session, statement, rows)
+
+
+def _end_of(row: Row) -> datetime | None:
+    handed_over = row["outcome"] == Outcome.QUEUE and row["outcome_by"] == Witness.FLOW
+    return None if handed_over else row["outcome_at"]
+
+
+def _outcome_wins(new: Any) -> ColumnElement[bool]:
+    later = new.outcome_at >= Call.outcome_at
+    return or_(
+        Call.outcome_by.is_(None),
+        and_(new.outcome_by == Call.outcome_by, later),
+        and_(new.outcome_by == Witness.FLOW, Call.outcome_by == Witness.ASTERISK),
+    )
+
+
+async def _execute(session: AsyncSession, statement: upsert.Insert, rows: Sequence[Row]) -> None:
+    if rows:
+        await session.execute(statement, list(rows))
+
+
+# -- reading ---------------------------------------------------------------------------------------------------------
+
+
+async def get_call(session: AsyncSession, call_id: str) -> Call:
+    call = await session.get(Call, call_id)
+    if call is None:
+        raise CallNotFound("There is no such call.")
+    return call
+
+
+async def find_by_uniqueid(session: AsyncSession, uniqueid: str) -> Call | None:
+    """The newest, should Asterisk have used a uniqueid twice."""
+    query = select(Call).where(Call.uniqueid == uniqueid).order_by(Call.opened_at.desc()).limit(1)
+    found: Call | None = await session.scalar(query)
+    return found
+
+
+async def list_calls(
+    session: AsyncSession, *, filters: CallFilter | None = None, cursor: str = "", limit: int = 100
+) -> Page[Call]:
+    """Newest first."""
+    conditions = _conditions(filters or CallFilter())
+    return await paging.fetch(session, Call, conditions, by=(Call.opened_at, Call.id), cursor=cursor, limit=limit)
+
+
+async def list_live(session: AsyncSession, *, limit: int = 500) -> Sequence[Call]:
+    """Calls in progress, the longest first."""
+    query = select(Call).where(Call.ended_at.is_(None)).order_by(Call.opened_at).limit(limit)
+    return (await session.scalars(query)).all()
+
+
+async def list_steps(session: AsyncSession, call_ids: Sequence[str]) -> dict[str, list[CallStep]]:
+    """The path of each call through its flow. Every id asked for is in the answer."""
+    paths: dict[str, list[CallStep]] = {call_id: [] for call_id in call_ids}
+    query = select(CallStep).where(CallStep.call_id.in_(call_ids)).order_by(CallStep.call_id, CallStep.seq)
+    for step in await session.scalars(query):
+        paths[step.call_id].append(step)
+    return paths
+
+
+async def list_step_answers(session: AsyncSession, call_id: str) -> Sequence[StepAnswer]:
+    query = select(StepAnswer).where(StepAnswer.call_id == call_id).order_by(StepAnswer.at, StepAnswer.step)
+    return (await session.scalars(query)).all()
+
+
+async def list_recordings(session: AsyncSession, call_id: str) -> Sequence[Recording]:
+    return (await session.scalars(select(Recording).where(Recording.call_id == call_id).order_by(Recording.at))).all()
+
+
+async def count_since(session: AsyncSession, *, caller: str, since: datetime) -> int:
+    """How often this number called. A caller who hides the number has never called before."""
+    if not caller:
+        return 0
+    query = select(func.count()).select_from(Call).where(Call.caller == caller, Call.opened_at >= since)
+    return await session.scalar(query) or 0
+
+
+def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
+    conditions = paging.equal(Call, wanted, ("caller", "did", "protocol", "door", "outcome"))
+    if wanted.live is not None:
+        conditions.append(Call.ended_at.is_(None) if wanted.live else Call.ended_at.is_not(None))
+    if wanted.opened_from:
+        conditions.append(Call.opened_at >= wanted.opened_from)
+    if wanted.opened_before:
+        conditions.append(Call.opened_at < wanted.opened_before)
+    return conditions

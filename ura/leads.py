@@ -1,0 +1,84 @@
+"""People who asked for a plan, and people who wait for one to reach them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import case, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ura import paging, upsert
+from ura.errors import NotFound
+from ura.models import Lead, LeadStatus, WaitingListEntry
+from ura.paging import Page
+from ura.upsert import Row
+
+
+class LeadNotFound(NotFound):
+    code = "lead-not-found"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeadFilter:
+    status: LeadStatus | None = None
+    phone: str = ""
+    call_id: str = ""
+    neighbourhood_id: int | None = None
+    created_from: datetime | None = None
+    created_before: datetime | None = None
+
+
+async def save_leads(session: AsyncSession, rows: Sequence[Row]) -> None:
+    """Insert or bring up to date, by id. Rows have all columns of Lead.
+
+    What the newer record says counts; what it leaves open stays as it was. An older one that comes late fills gaps.
+    """
+    if not rows:
+        return
+    statement = upsert.insert(session, Lead)
+    new = statement.excluded
+    newer = new.updated_at >= Lead.updated_at
+    changes = {
+        name: case((newer, func.coalesce(new[name], old)), else_=func.coalesce(old, new[name]))
+        for name in ("call_id", "audience", "city_id", "neighbourhood_id", "plan_id")
+        for old in [getattr(Lead, name)]
+    }
+    changes["phone"] = case((newer & (new.phone != ""), new.phone), (Lead.phone == "", new.phone), else_=Lead.phone)
+    for name in ("status", "wants_message", "updated_at"):
+        changes[name] = case((newer, new[name]), else_=getattr(Lead, name))
+    changes["created_at"] = case((new.created_at < Lead.created_at, new.created_at), else_=Lead.created_at)
+    await session.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changes), list(rows))
+
+
+async def join_waiting_list(session: AsyncSession, rows: Sequence[Row]) -> None:
+    await upsert.add_new(session, WaitingListEntry, rows)
+
+
+async def get_lead(session: AsyncSession, lead_id: str) -> Lead:
+    lead = await session.get(Lead, lead_id)
+    if lead is None:
+        raise LeadNotFound("There is no such lead.")
+    return lead
+
+
+async def list_leads(
+    session: AsyncSession, *, filters: LeadFilter | None = None, cursor: str = "", limit: int = 100
+) -> Page[Lead]:
+    """Newest first."""
+    wanted = filters or LeadFilter()
+    conditions = paging.equal(Lead, wanted, ("status", "phone", "call_id", "neighbourhood_id"))
+    if wanted.created_from:
+        conditions.append(Lead.created_at >= wanted.created_from)
+    if wanted.created_before:
+        conditions.append(Lead.created_at < wanted.created_before)
+    return await paging.fetch(session, Lead, conditions, by=(Lead.created_at, Lead.id), cursor=cursor, limit=limit)
+
+
+async def list_waiting(session: AsyncSession, *, neighbourhood_id: int) -> Sequence[WaitingListEntry]:
+    """Who waits for this neighbourhood, first come first."""
+    query = (
+        select(WaitingListEntry)
+        .where(WaitingListEntry.neighbourhood_id == neighbourhood_id)
+        .order_by(WaitingListEntry.created_at, WaitingListEntry.id)
+    )
+    return (await session.scalars(query)).all()

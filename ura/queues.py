@@ -1,0 +1,158 @@
+"""Is somebody there? Queues, their hours, the days nobody works, and the calls we promised to return."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import holidays
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ura import upsert
+from ura.errors import NotFound
+from ura.models import Attendant, BusinessHours, Callback, CallbackState, Holiday, Queue
+from ura.upsert import Row
+
+LOOK_AHEAD_DAYS = 14
+
+
+class QueueNotFound(NotFound):
+    code = "queue-not-found"
+
+
+class CallbackNotFound(NotFound):
+    code = "callback-not-found"
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """`opens_at` (local) is None while open, and when nobody comes within two weeks."""
+
+    open: bool
+    opens_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """`closes` 00:00 is the midnight that ends the day."""
+
+    weekday: int
+    opens: time
+    closes: time
+
+
+async def opening(session: AsyncSession, queue: str, now: datetime, *, zone: ZoneInfo, state_uf: str) -> Opening:
+    """Is the queue attended, and if not, when next?
+
+    1. A queue without a timetable is always open.
+    2. On a holiday (national, of the state, of the town) it is closed.
+    3. Otherwise the spans of the weekday count, `closes` not included.
+    4. The next opening is sought two weeks ahead.
+    """
+    timetable = await session.scalar(select(Queue.business_hours).where(Queue.key == queue))
+    if timetable is None:
+        raise QueueNotFound(f"There is no queue '{queue}'.")
+    if not timetable:
+        return Opening(open=True)
+    query = select(BusinessHours.weekday, BusinessHours.opens, BusinessHours.closes)
+    spans = [Span(*row) for row in await session.execute(query.where(BusinessHours.timetable == timetable))]
+    today = now.astimezone(zone).date()
+    own = await _municipal(session, today, today + timedelta(days=LOOK_AHEAD_DAYS))
+    return opening_of(
+        spans, now, zone=zone, is_holiday=lambda day: day in own or day in public_holidays(state_uf, day.year)
+    )
+
+
+def opening_of(spans: Iterable[Span], now: datetime, *, zone: ZoneInfo, is_holiday: Callable[[date], bool]) -> Opening:
+    """The rule itself, without a database. Moments are compared in UTC: local clocks can be put back."""
+    spans = list(spans)
+    local = now.astimezone(zone)
+    next_opening: datetime | None = None
+    for day in _days(local.date()):
+        if is_holiday(day):
+            continue
+        for span in spans:
+            if span.weekday != day.weekday():
+                continue
+            opens, closes = _moments(span, day, zone)
+            if opens <= now < closes:
+                return Opening(open=True)
+            if now < opens and (next_opening is None or opens < next_opening):
+                next_opening = opens
+    return Opening(open=False, opens_at=next_opening.astimezone(zone) if next_opening else None)
+
+
+@lru_cache(maxsize=64)
+def public_holidays(state_uf: str, year: int) -> dict[date, str]:
+    """National and state holidays. Carnival and Corpus Christi are not: enter them as municipal ones if you close."""
+    return dict(holidays.country_holidays("BR", subdiv=state_uf, years=year, language="pt_BR"))
+
+
+async def list_holidays(session: AsyncSession, *, first: date, last: date, state_uf: str) -> dict[date, str]:
+    """Every day closed between the two, inclusive, by date."""
+    found = {
+        day: name
+        for year in range(first.year, last.year + 1)
+        for day, name in public_holidays(state_uf, year).items()
+        if first <= day <= last
+    }
+    rows = await session.execute(select(Holiday.on_day, Holiday.name).where(Holiday.on_day.between(first, last)))
+    found.update((day, name) for day, name in rows)
+    return dict(sorted(found.items()))
+
+
+async def list_queues(session: AsyncSession) -> Sequence[Queue]:
+    return (await session.scalars(select(Queue).order_by(Queue.key))).all()
+
+
+async def list_attendants(session: AsyncSession, *, queue: str = "") -> Sequence[Attendant]:
+    """Active ones, by name; of one queue or of all."""
+    rows = await session.scalars(select(Attendant).where(Attendant.active).order_by(Attendant.name))
+    return [attendant for attendant in rows if not queue or queue in attendant.queues]
+
+
+# -- callbacks -------------------------------------------------------------------------------------------------------
+
+
+async def request_callbacks(session: AsyncSession, rows: Sequence[Row]) -> None:
+    """Rows with `id`, `call_id`, `phone`, `queue`, `not_before_at`, `created_at`. One that is there stays as it is."""
+    await upsert.add_new(session, Callback, [{"state": CallbackState.WAITING, **row} for row in rows])
+
+
+async def list_due_callbacks(session: AsyncSession, *, now: datetime, limit: int = 100) -> Sequence[Callback]:
+    """Those we may ring now, the longest waiting first."""
+    query = select(Callback).where(Callback.state == CallbackState.WAITING, Callback.not_before_at <= now)
+    return (await session.scalars(query.order_by(Callback.not_before_at, Callback.id).limit(limit))).all()
+
+
+async def settle_callback(session: AsyncSession, callback_id: str, *, state: CallbackState, now: datetime) -> Callback:
+    """Done, or cancelled. Settling it again the same way changes nothing."""
+    callback = await session.get(Callback, callback_id)
+    if callback is None:
+        raise CallbackNotFound("There is no such callback.")
+    change = update(Callback).where(Callback.id == callback_id, Callback.state == CallbackState.WAITING)
+    await session.execute(
+        change.values(state=state, done_at=now).execution_options(synchronize_session=False),
+    )
+    await session.refresh(callback)
+    return callback
+
+
+# -- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _days(first: date) -> Iterator[date]:
+    return (first + timedelta(days=ahead) for ahead in range(LOOK_AHEAD_DAYS + 1))
+
+
+def _moments(span: Span, day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    last_day = day + timedelta(days=1) if span.closes == time(0) else day
+    opens = datetime.combine(day, span.opens, zone)
+    closes = datetime.combine(last_day, span.closes, zone)
+    return opens.astimezone(UTC), closes.astimezone(UTC)
+
+
+async def _municipal(session: AsyncSession, first: date, last: date) -> frozenset[date]:
+    return frozenset(await session.scalars(select(Holiday.on_day).where(Holiday.on_day.between(first, last))))
