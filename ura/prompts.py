@@ -1,0 +1,256 @@
+"""Which sentence does a prompt key stand for, and which sound file speaks it?
+
+Texts are in prompts/*.yaml, audio is next to them (shipped) or under the state folder (names that admins typed).
+A key `menu.main` is the file `menu/main.alaw`; a manifest in each place says what every file must be like.
+Light on purpose: the phone door loads this; what makes audio is in `ura.rendering`.
+"""
+
+import hashlib
+import json
+import re
+import unicodedata
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import structlog
+import yaml
+
+from ura.errors import BadInput
+from ura.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+KEY = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
+FORMATS = ("alaw", "g722")
+MARKUP_VERSION = 1
+MANIFEST = "manifest.json"
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML's own loader lets a second key silently win: half of a menu would vanish."""
+
+
+def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[str, Any]:
+    keys = [loader.construct_object(key) for key, _ in node.value]
+    if doubles := sorted({str(key) for key in keys if keys.count(key) > 1}):
+        raise BadInput(f"{node.start_mark.name}: written twice: {', '.join(doubles)}. Keep one of each.")
+    return {str(k): v for k, v in yaml.SafeLoader.construct_mapping(loader, node, deep=True).items()}
+
+
+_UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def load_yaml(file: Path) -> Any:
+    """The document in `file`; BadInput when a key is there twice."""
+    with file.open(encoding="utf-8") as stream:
+        return yaml.load(stream, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader with one more check
+
+
+def load_texts(file: Path) -> dict[str, str]:
+    """key → text of catalogue.yaml or pieces.yaml. Raises BadInput with the file and the key that is wrong."""
+    texts: dict[str, str] = {}
+    for key, text in (load_yaml(file) or {}).items():
+        if not KEY.fullmatch(key):
+            raise BadInput(f"{file.name}: {key!r} is not a prompt key. Use a-z, 0-9, _ and dots.")
+        if not isinstance(text, str) or not text.strip():
+            raise BadInput(f"{file.name}: {key} has no text.")
+        texts[key] = " ".join(text.split())
+    return texts
+
+
+def load_all(folder: Path) -> dict[str, str]:
+    """Everything that ships with audio: the catalogue, the pieces and the names. A key in two files is an error."""
+    catalogue, pieces = load_texts(folder / "catalogue.yaml"), load_texts(folder / "pieces.yaml")
+    names = {name_key(name): clean_name(name) for name in load_names(folder)}
+    if doubles := (catalogue.keys() & pieces.keys()) | ((catalogue.keys() | pieces.keys()) & names.keys()):
+        raise BadInput(f"In more than one file of {folder.name}: {', '.join(sorted(doubles))}.")
+    return catalogue | pieces | names
+
+
+def load_names(folder: Path) -> list[str]:
+    """The names that ship with audio (those of the demo provider)."""
+    file = folder / "names.yaml"
+    return [str(name) for name in load_yaml(file) or []] if file.exists() else []
+
+
+def clean_name(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def name_key(text: str) -> str:
+    """The prompt key of a name typed by an admin: the same name has the same key wherever it is used."""
+    return f"name.{hashlib.sha256(clean_name(text).encode()).hexdigest()[:16]}"
+
+
+def sound(key: str) -> str:
+    """`menu.main` → `menu/main`. Raises BadInput for what is no key, so that no key leads out of its folder."""
+    if not KEY.fullmatch(key):
+        raise BadInput(f"{key!r} is not a prompt key.")
+    return key.replace(".", "/")
+
+
+class Pronunciation:
+    """prompts/pronounce.yaml: how to write a word so that a synthetic voice says it right, and how fast to say what."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._words = [
+            (re.compile(rf"(?<!\w){pattern}(?!\w)"), str(spoken))
+            for pattern, spoken in (document.get("words") or {}).items()
+        ]
+        self._keys: dict[str, str] = {key: str(text) for key, text in (document.get("keys") or {}).items()}
+        self._pace: dict[str, float] = {glob: float(speed) for glob, speed in (document.get("pace") or {}).items()}
+        self._tight: list[str] = list(document.get("tight") or [])
+
+    @classmethod
+    def load(cls, folder: Path) -> "Pronunciation":
+        file = folder / "pronounce.yaml"
+        return cls(load_yaml(file) or {} if file.exists() else {})
+
+    def spoken(self, key: str, text: str) -> str:
+        """What the engine gets: the text of `keys` for this key, else the text with every word of `words` replaced."""
+        if key in self._keys:
+            return self._keys[key]
+        for pattern, spoken in self._words:
+            text = pattern.sub(spoken, text)
+        return text
+
+    def speed(self, key: str) -> float:
+        return next((speed for glob, speed in self._pace.items() if fnmatchcase(key, glob)), 1.0)
+
+    def is_piece(self, key: str) -> bool:
+        """Is it played next to others within a sentence, and so needs its silence cut short?"""
+        return any(fnmatchcase(key, glob) for glob in self._tight)
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One line of a manifest: what was spoken, by whom, and what the files must be like."""
+
+    text_sha256: str
+    engine: str
+    voice: str
+    speed: float
+    duration_s: float
+    level_dbfs: float
+    bytes: dict[str, int]
+    crc32: dict[str, int]
+
+    def fault(self, folder: Path, key: str, *, deep: bool = True, formats: Sequence[str] = FORMATS) -> str:
+        """What is wrong with the files of this clip; empty when nothing is."""
+        for form in formats:
+            file = folder / f"{sound(key)}.{form}"
+            try:
+                content = file.read_bytes() if deep else b""
+                size = len(content) if deep else file.stat().st_size
+            except OSError as error:
+                return f"{file.name}: {error.strerror or error}"
+            if size != self.bytes.get(form):
+                return f"{file.name}: {size} bytes instead of {self.bytes.get(form)}"
+            if deep and zlib.crc32(content) != self.crc32.get(form):
+                return f"{file.name}: the content is not what was rendered"
+        return ""
+
+
+def text_sha256(spoken: str) -> str:
+    return hashlib.sha256(f"{MARKUP_VERSION}\n{spoken}".encode()).hexdigest()
+
+
+def read_manifest(file: Path) -> dict[str, Clip]:
+    """The clips of a manifest; empty when there is none. A damaged manifest is BadInput: build it again."""
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        return {key: Clip(**fields) for key, fields in document["clips"].items()}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(f"{file} is damaged ({error}). Delete it and run: prosa prompts build") from error
+
+
+def manifest_json(clips: Mapping[str, Clip]) -> str:
+    body = {"markup_version": MARKUP_VERSION, "clips": {key: asdict(clips[key]) for key in sorted(clips)}}
+    return json.dumps(body, indent=1, ensure_ascii=False) + "\n"
+
+
+class PromptIndex:
+    """Sound files by prompt key, for the phone. A file that is missing, empty or damaged is as good as none (R16)."""
+
+    def __init__(self, shipped: Path, manifest: Path, rendered: Path) -> None:
+        self._rendered = rendered
+        self._shipped_folder = shipped
+        self._shipped = _sound_clips(shipped, manifest)
+        self._names_seen: tuple[int, int] = (0, 0)
+        self._names: dict[str, Clip] = {}
+        self._reported: set[str] = set()
+
+    @classmethod
+    def load(cls, settings: Settings) -> "PromptIndex":
+        folder = settings.prompts_dir
+        return cls(folder / "audio", folder / MANIFEST, settings.rendered_dir)
+
+    def file(self, key: str) -> str | None:
+        """`prosa/menu/main` or `dyn/name/ab12…`, without the ending; None when no sound file is fit to be played.
+
+        Looks at the disk each time (two microseconds): a file that was lost an hour ago must not become silence.
+        """
+        clip = self._shipped.get(key)
+        if clip and not clip.fault(self._shipped_folder, key, deep=False, formats=("alaw",)):
+            return f"prosa/{sound(key)}"
+        if key.startswith("name.") and KEY.fullmatch(key) and self._name_is_fit(key):
+            return f"dyn/{sound(key)}"
+        if key not in self._reported:
+            self._reported.add(key)
+            log.error("prompt_unplayable", key=key, heard="the next best prompt", remedy="prosa prompts build")
+        return None
+
+    def playable(self, keys: Sequence[str]) -> list[str]:
+        """The sound files of `keys`, the next best in place of each that is unfit: digits for a number, a general
+        sentence with a way on for the rest. Never empty if there is any audio at all."""
+        files: list[str] = []
+        for key in keys:
+            found = self.file(key)
+            for file in [found] if found else self._next_best(key):
+                if not files or files[-1] != file or found:
+                    files.append(file)
+        return files
+
+    def _next_best(self, key: str) -> list[str]:
+        kind, _, rest = key.partition(".")
+        if kind in ("number", "reais", "cents") and (spelt := rest.rpartition(".")[2]).isdecimal():
+            digits = [self.file(f"digit.{digit}") for digit in spelt]
+            if all(digits):
+                return [file for file in digits if file]
+        if kind in ("pause", "and", "of"):
+            return []
+        general = self.file("fallback.name" if kind == "name" else "fallback.prompt")
+        return [general] if general else []
+
+    def _name_is_fit(self, key: str) -> bool:
+        """Names come while we run: the manifest is read again when it has changed."""
+        manifest = self._rendered / MANIFEST
+        try:
+            stat = manifest.stat()
+            if self._names_seen != (stat.st_mtime_ns, stat.st_size):
+                self._names = read_manifest(manifest)
+                self._names_seen = (stat.st_mtime_ns, stat.st_size)
+        except (OSError, BadInput) as error:
+            log.error("prompt_names_unreadable", error=str(error))
+            return False
+        clip = self._names.get(key)
+        return clip is not None and not clip.fault(self._rendered, key, deep=False, formats=("alaw",))
+
+
+def _sound_clips(folder: Path, manifest: Path) -> dict[str, Clip]:
+    """The clips whose files are whole, every byte looked at once: a bad disk block must not become a screech."""
+    try:
+        clips = read_manifest(manifest)
+    except BadInput as error:
+        log.error("prompt_manifest_damaged", error=error.message)
+        return {}
+    faults = {key: fault for key, clip in clips.items() if (fault := clip.fault(folder, key, formats=("alaw",)))}
+    for key, fault in faults.items():
+        log.error("prompt_damaged", key=key, fault=fault, remedy="prosa prompts build")
+    return {key: clip for key, clip in clips.items() if key not in faults}
