@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# Sets up what `make run` and `make test` need, and does nothing when it is there.
+#
+#   scripts/bootstrap.sh run      .venv with the pinned requirements, Asterisk
+#   scripts/bootstrap.sh test     the same, and PostgreSQL, Chromium, espeak-ng and the test tools
+#
+# For Debian 12, 13 and Ubuntu 24.04 as root; as another user everything that apt-get would bring must be there already.
+# PYTHON=… chooses the interpreter (3.11 or later).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+WHAT=${1:-run}
+VENV=.venv
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
+
+case $WHAT in
+  run) REQUIREMENTS=(base caller) ;;
+  test) REQUIREMENTS=(base caller test) ;;
+  *) echo "usage: scripts/bootstrap.sh run|test" >&2; exit 2 ;;
+esac
+
+STARTED=$SECONDS
+say() { printf 'set-up: %s (%d s)\n' "$*" $((SECONDS - STARTED)) >&2; }
+die() { printf 'set-up: %s\n' "$*" >&2; exit 1; }
+
+# Runs a command quietly; what it printed is shown only when it fails.
+quietly() {
+  local log
+  log=$(mktemp)
+  if "$@" >"$log" 2>&1 </dev/null; then rm -f "$log"; return 0; fi
+  tail -n 30 "$log" >&2
+  rm -f "$log"
+  return 1
+}
+
+# --- packages of the distribution -----------------------------------------------------------------------------------
+
+LISTS_READ=no
+apt_install() {
+  command -v apt-get >/dev/null || die "$* is missing, and there is no apt-get to install it with"
+  [ "$(id -u)" = 0 ] || die "$* is missing, and only root can install it. Run: sudo apt-get install $*"
+  if [ "$LISTS_READ" = no ]; then
+    say "reading the package lists"
+    quietly apt-get -qq -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 update || true
+    LISTS_READ=yes
+  fi
+  say "installing $*"
+  quietly apt-get -qq -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 install -y --no-install-recommends "$@" \
+    || die "apt-get could not install $*"
+}
+
+good_python() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
+
+find_python() {
+  local name
+  for name in ${PYTHON:+"$PYTHON"} python3 python3.13 python3.12 python3.11; do
+    if good_python "$name"; then "$name" -c 'import sys; print(sys.executable)'; return 0; fi
+  done
+  return 1
+}
+
+# PostgreSQL's package would start a server of its own; the tests start a private one.
+install_postgresql() {
+  if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+    mkdir -p /etc/postgresql-common
+    echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
+  fi
+  apt_install postgresql
+}
+
+# --- Python ---------------------------------------------------------------------------------------------------------
+
+if [ ! -x $VENV/bin/python ] || ! good_python $VENV/bin/python; then
+  python=$(find_python) || { apt_install python3 python3-venv; python=$(find_python); } \
+    || die "Python 3.11 or later is needed. Install it, or say where it is: PYTHON=/path/to/python3 $0 $WHAT"
+  "$python" -c 'import ensurepip, venv' 2>/dev/null || apt_install "$(basename "$(readlink -f "$python")")-venv"
+  say "making $VENV with $("$python" -V)"
+  rm -rf $VENV
+  "$python" -m venv $VENV
+fi
+
+# One stamp for each set: the hash of what it was made from.
+FILES=(requirements/build.txt)
+for name in "${REQUIREMENTS[@]}"; do FILES+=("requirements/$name.txt"); done
+stamp=$(cat "${FILES[@]}" | sha256sum)
+if [ "$(cat "$VENV/.set-up-$WHAT" 2>/dev/null)" != "$stamp" ]; then
+  say "installing the Python packages: ${REQUIREMENTS[*]}"
+  quietly $VENV/bin/python -m pip install -q --require-hashes -r requirements/build.txt \
+    || die "pip could not install requirements/build.txt. Is there a way to a package index?"
+  arguments=()
+  for name in "${REQUIREMENTS[@]}"; do arguments+=(-r "requirements/$name.txt"); done
+  quietly $VENV/bin/uv pip install -q --python $VENV/bin/python --require-hashes "${arguments[@]}" \
+    || { say "uv could not; trying pip, which takes longer"; quietly $VENV/bin/python -m pip install -q --require-hashes "${arguments[@]}"; } \
+    || die "the Python packages could not be installed. Is there a way to a package index?"
+  echo "$stamp" >"$VENV/.set-up-$WHAT"
+fi
+
+stamp=$(sha256sum <pyproject.toml)
+if [ "$(cat $VENV/.set-up-prosa 2>/dev/null)" != "$stamp" ]; then
+  say "installing the command prosa"
+  quietly $VENV/bin/python -m pip install -q --no-deps --no-build-isolation --no-index -e . || die "pip could not install the project"
+  echo "$stamp" >$VENV/.set-up-prosa
+fi
+
+# --- programs -------------------------------------------------------------------------------------------------------
+
+if [ "$WHAT" = test ]; then
+  compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || install_postgresql
+  command -v chromium >/dev/null || command -v chromium-browser >/dev/null || apt_install chromium
+  command -v espeak-ng >/dev/null || apt_install espeak-ng
+fi
+
+scripts/install-asterisk.sh >/dev/null
