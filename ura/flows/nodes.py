@@ -141,6 +141,12 @@ class Asking(BaseNode):
     no_input: Retry | None = None
     invalid: Retry | None = None
 
+    def on_silence(self) -> Retry:
+        return self.no_input or Retry()
+
+    def on_wrong_key(self) -> Retry:
+        return self.invalid or Retry()
+
     def edges(self) -> Iterator[tuple[str, str]]:
         yield from super().edges()
         for name in ("no_input", "invalid"):
@@ -393,6 +399,7 @@ class Steps(Asking):
     """
 
     type: Literal["steps"] = "steps"
+    timeout_s: float = Field(default=30.0, ge=1, le=180)  # a router takes minutes to come back
     steps: tuple[Step, ...] = Field(min_length=1)
     keys_prompts: Prompts = ("steps.keys",)
     solved_prompts: Prompts = ("steps.solved",)
@@ -475,13 +482,19 @@ class Queue(BaseNode):
 
 
 class Survey(Asking):
-    """One question answered with one key of `values` (`0`, `*`, `9` are not free); silence goes on without an answer."""
+    """One question answered with one key of `values` (`0`, `*`, `9` are not free); silence goes on unanswered."""
 
     type: Literal["survey"] = "survey"
     question: Slug
     prompts: Prompts = Field(min_length=1)
     values: str = Field(default="12345", pattern=r"^[1-8]+$")
     next: NodeKey
+
+    def on_silence(self) -> Retry:
+        return self.no_input or Retry(tries=1, next=self.next)
+
+    def on_wrong_key(self) -> Retry:
+        return self.invalid or Retry(next=self.next)
 
 
 class Subflow(BaseNode):
@@ -542,9 +555,9 @@ Node = Annotated[
 class UniversalKeys(Part):
     """Keys the engine answers itself, in every question. Three different ones; 1 to 8 belong to the nodes."""
 
-    repeat: Literal["0", "9", "*", "#"] = "0"
-    back: Literal["0", "9", "*", "#"] = "*"
-    person: Literal["0", "9", "*", "#"] = "9"
+    repeat: Literal["0", "9", "*"] = "0"
+    back: Literal["0", "9", "*"] = "*"
+    person: Literal["0", "9", "*"] = "9"
 
 
 class Limits(Part):
