@@ -1,4 +1,4 @@
-"""How a flow document is written and read as YAML.
+"""How is a flow document written and read as YAML, and which ones come with Prosa?
 
 PyYAML keeps two habits of YAML 1.1 that bite authors of flows: `on`, `no` and `off` become booleans, and a key written
 twice (two choices "1" in one menu) silently loses the first. Here only `true` and `false` are booleans, and a key
@@ -7,13 +7,20 @@ written twice is refused with its line.
 
 import re
 from collections.abc import Hashable
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ura.errors import BadInput
+from ura.errors import BadInput, NotFound
 
 Json = Any
+
+LIBRARY = Path(__file__).parent / "library"
+
+
+class FlowNotFound(NotFound):
+    code = "flow-not-found"
 
 
 class _Loader(yaml.SafeLoader):
@@ -55,3 +62,14 @@ def load(text: str) -> dict[str, Json]:
 def dump(document: dict[str, Json]) -> str:
     """YAML for a person to read and edit: in the order of the document, accents as they are."""
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+
+
+def shipped(key: str) -> dict[str, Json]:
+    """The document of a flow that comes with Prosa. Raises FlowNotFound."""
+    if key not in shipped_keys():
+        raise FlowNotFound(f"No flow '{key}' comes with Prosa. There is: {', '.join(shipped_keys())}.")
+    return load((LIBRARY / f"{key}.yaml").read_text(encoding="utf-8"))
+
+
+def shipped_keys() -> list[str]:
+    return sorted(file.stem for file in LIBRARY.glob("*.yaml"))
