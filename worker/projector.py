@@ -10,11 +10,10 @@ from pathlib import Path
 
 import structlog
 from sqlalchemy import delete, select
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import journal
-from ura.db import Sessions
+from ura.db import Sessions, database_is_away
 from ura.models.journal_offset import JournalOffset
 from ura.projection import apply_batch
 
@@ -22,13 +21,6 @@ log = structlog.get_logger(__name__)
 
 PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
-
-
-def database_is_away(error: BaseException) -> bool:
-    """True when trying again later can help; otherwise the record itself is at fault."""
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return True
-    return isinstance(error, OperationalError | InterfaceError | OSError | TimeoutError)
 
 
 class Projector:

@@ -1,0 +1,55 @@
+"""The clock door: journals into the database, Asterisk's events, deliveries. `python -m worker.main`."""
+
+import asyncio
+import contextlib
+import signal
+
+import httpx
+import structlog
+
+from ura import logs, settings
+from ura.adapters.ami import Ami
+from ura.adapters.sms import HttpSms
+from ura.db import make_engine, make_sessions
+from ura.journal import Journal
+from worker.ami_events import AmiEvents
+from worker.deliveries import Deliveries
+from worker.projector import Projector
+
+log = structlog.get_logger(__name__)
+
+
+async def serve(config: settings.Settings) -> None:
+    """Until SIGTERM or SIGINT; then what lies in the journals is applied once more."""
+    engine = make_engine(config.db_url)
+    sessions = make_sessions(engine)
+    projector = Projector(config.journal_dir, sessions)
+    journal = Journal(config.journal_dir, "worker")
+    client = httpx.AsyncClient()
+    deliveries = Deliveries(sessions, HttpSms(config.sms_url, client) if config.sms_url else None)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    ami = AmiEvents(Ami.from_settings(config), journal, sessions)
+    tasks = [asyncio.create_task(run) for run in (projector.run(), deliveries.run(), ami.run())]
+    await stop.wait()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    journal.close()
+    with contextlib.suppress(Exception):  # the database may be away: then the next start applies it
+        while await projector.step():
+            pass
+    await client.aclose()
+    await engine.dispose()
+
+
+def main() -> None:
+    config = settings.load()
+    logs.configure(environment=config.environment, level=config.log_level)
+    asyncio.run(serve(config))
+
+
+if __name__ == "__main__":
+    main()
