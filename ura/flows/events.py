@@ -32,14 +32,18 @@ class NoInput:
 
 @dataclass(frozen=True, slots=True)
 class LookupDone:
+    """`digits` are keys pressed while the caller waited: they count as typed ahead."""
+
     name: str
     result: dict[str, Json]
+    digits: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class LookupFailed:
     name: str
     reason: str
+    digits: str = ""
 
 
 @dataclass(frozen=True, slots=True)
