@@ -193,6 +193,16 @@ async def list_live(session: AsyncSession, *, limit: int = 500) -> Sequence[Call
     return (await session.scalars(query)).all()
 
 
+async def list_by_ids(session: AsyncSession, call_ids: Sequence[str]) -> Sequence[Call]:
+    """Those that are there, the oldest first."""
+    return (await session.scalars(select(Call).where(Call.id.in_(call_ids)).order_by(Call.opened_at, Call.id))).all()
+
+
+async def count_calls(session: AsyncSession, filters: CallFilter) -> int:
+    """How many calls `list_calls` would find in all."""
+    return await session.scalar(select(func.count()).select_from(Call).where(*_conditions(filters))) or 0
+
+
 async def list_steps(session: AsyncSession, call_ids: Sequence[str]) -> dict[str, list[CallStep]]:
     """The path of each call through its flow. Every id asked for is in the answer."""
     paths: dict[str, list[CallStep]] = {call_id: [] for call_id in call_ids}

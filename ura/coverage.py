@@ -115,6 +115,19 @@ async def find_by_keys(session: AsyncSession, *, city_id: int, keys: str, limit:
     return await _places(session, [Neighbourhood.city_id == city_id, Neighbourhood.t9.like(f"% {keys}%")], limit)
 
 
+async def find_by_name(session: AsyncSession, *, name: str, city_id: int | None = None) -> list[Place]:
+    """The name, or an alias, begins with this; accents, capitals and blanks do not matter."""
+    wanted = plain(name)
+    if not wanted:
+        return []
+    # t9 also holds each name and alias written as one word.
+    alias = Neighbourhood.t9.like(f"% {wanted.replace(' ', '').translate(KEYPAD)}%")
+    conditions = [or_(Neighbourhood.sort_name.startswith(wanted, autoescape=True), alias)]
+    if city_id is not None:
+        conditions.append(Neighbourhood.city_id == city_id)
+    return await _places(session, conditions, LONGEST_LIST)
+
+
 async def find_by_cep(session: AsyncSession, cep: str) -> list[Place]:
     """Every neighbourhood whose range holds the CEP: none, one, or several where ranges overlap."""
     digits = re.sub(r"\D", "", cep)
