@@ -6,7 +6,7 @@ written twice is refused with its line.
 """
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +73,13 @@ def shipped(key: str) -> dict[str, Json]:
 
 def shipped_keys() -> list[str]:
     return sorted(file.stem for file in LIBRARY.glob("*.yaml"))
+
+
+def name_of(document: Mapping[str, Json]) -> tuple[str, str]:
+    """Key and title: what even a draft must have. Raises BadInput."""
+    key, title = document.get("key"), document.get("title")
+    if not isinstance(key, str) or not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,39}", key):
+        raise BadInput("The flow needs a `key` of small letters, digits, - and _, such as `provedor`.")
+    if not isinstance(title, str) or not title.strip():
+        raise BadInput(f"Flow '{key}' needs a `title`.")
+    return key, title.strip()[:120]
