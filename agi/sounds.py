@@ -19,13 +19,12 @@ log = structlog.get_logger("agi.sounds")
 
 BYTES_PER_S = 8000  # A-law, and G.722 too
 SUFFIXES = (".alaw", ".g722")
-FALLBACKS = ("system.missing", "system.limited")
 
 
 class PromptFiles(Protocol):
     """ura.prompts.PromptIndex, as far as we need it."""
 
-    def file(self, key: str) -> str | None: ...
+    def playable(self, keys: Sequence[str]) -> list[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +53,11 @@ class Sounds:
         self._missing: set[str] = set()
 
     def sound(self, keys: Sequence[str]) -> Sound:
-        """One file for all of them. A missing prompt is left out and logged once; when none is left, the sentence that
-        the service is limited takes their place. SILENCE only when that is missing too."""
-        found = [piece for key in keys if (piece := self._piece(key))]
-        if not found and keys:
-            found = [piece for key in FALLBACKS if (piece := self._piece(key))][:1]
-        if not found:
+        """One file for all of them, the next best where one is missing; SILENCE when there is nothing to play."""
+        files = self._index.playable(keys)
+        if not files:
             return SILENCE
-        return self._one(found[0]) if len(found) == 1 else self._join(found)
+        return self.piece(files[0]) if len(files) == 1 else self._join(files)
 
     def forget(self, sound: Sound) -> None:
         """Asterisk could not open it: make it anew the next time."""
@@ -75,50 +71,33 @@ class Sounds:
             log.warning("prompt cannot be played; callers hear the next best one", prompt=name)
 
     def piece(self, name: str) -> Sound:
-        """One of the pieces of a joined sound."""
-        path, size = self._find(name)
-        return Sound(name, size / BYTES_PER_S) if path else SILENCE
+        """A sound that is one file already."""
+        return Sound(name, self._size(name) / BYTES_PER_S)
 
-    def _piece(self, key: str) -> str | None:
-        name = self._index.file(key)
-        if name is None:
-            self.report(key)
-        return name
-
-    def _one(self, name: str) -> Sound:
-        path, size = self._find(name)
-        if not path:
-            self.report(name)
-        return Sound(name, size / BYTES_PER_S)
-
-    def _find(self, name: str) -> tuple[Path | None, int]:
+    def _size(self, name: str) -> int:
         root, _, rest = name.partition("/")
-        folder = self._roots.get(root)
-        for suffix in SUFFIXES if folder else ():
-            path = Path(f"{folder}/{rest}{suffix}")
+        for suffix in SUFFIXES:
             try:
-                size = path.stat().st_size
-            except OSError:
+                return os.stat(f"{self._roots[root]}/{rest}{suffix}").st_size
+            except (OSError, KeyError):
                 continue
-            if size:
-                return path, size
-        return None, 0
+        return 0
 
     def _join(self, names: list[str]) -> Sound:
         sources: list[tuple[str, int, int]] = []
         used: list[str] = []
         for name in names:
             root, _, rest = name.partition("/")
-            path = f"{self._roots.get(root, root)}/{rest}.alaw"
+            path = f"{self._roots[root]}/{rest}.alaw"
             try:
                 stat = os.stat(path)
-            except OSError:
+            except OSError:  # gone since the index looked
                 self.report(name)
                 continue
             sources.append((path, stat.st_size, stat.st_mtime_ns))
             used.append(name)
         if not sources:
-            return self._one(names[0])
+            return SILENCE
         name = "dyn/joined/" + blake2b(repr(sources).encode(), digest_size=12).hexdigest()
         if (known := self._joined.get(name)) is not None:
             self._joined.move_to_end(name)

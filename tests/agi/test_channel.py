@@ -1,0 +1,190 @@
+"""What the phone's Channel makes of effects, and what the caller hears when a file is gone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from agi.channel import PhoneChannel
+from agi.sounds import SILENCE, Sounds
+from tests.agi.conftest import Line
+from tests.agi.fake_asterisk import parse_args
+from ura.errors import HungUp
+
+
+class Prompts:
+    """Prompt keys are their own files under `prosa/`; `.` is `/`."""
+
+    def __init__(self, missing: Sequence[str] = ()) -> None:
+        self.missing = missing
+
+    def playable(self, keys: Sequence[str]) -> list[str]:
+        return [f"prosa/{key.replace('.', '/')}" for key in keys if key not in self.missing]
+
+
+@pytest.fixture
+def roots(tmp_path: Path) -> dict[str, Path]:
+    audio = tmp_path / "audio"
+    (audio / "menu").mkdir(parents=True)
+    for name, content in {"menu/main": b"M" * 8000, "menu/more": b"m" * 4000, "hello": b"H" * 16000}.items():
+        (audio / f"{name}.alaw").write_bytes(content)
+    return {"prosa": audio, "dyn": tmp_path / "dyn"}
+
+
+@pytest.fixture
+def sounds(roots: dict[str, Path]) -> Sounds:
+    return Sounds(Prompts(), roots)
+
+
+@pytest.fixture
+def channel(line: Line, sounds: Sounds, tmp_path: Path) -> PhoneChannel:
+    return PhoneChannel(line.session, sounds, tmp_path / "recordings")
+
+
+async def test_one_prompt_is_one_command_and_a_key_cuts_it(line: Line, channel: PhoneChannel) -> None:
+    line.says("200 result=5\n")
+    assert await channel.play(["menu.main"]) == "5"
+    assert await line.asked() == 'GET DATA "prosa/menu/main" 1 1'
+
+
+async def test_several_prompts_are_joined_into_one_file(
+    line: Line, channel: PhoneChannel, roots: dict[str, Path]
+) -> None:
+    line.says("200 result= (timeout)\n200 result=12\n")
+    assert await channel.play(["hello", "menu.main"]) == ""
+    assert await channel.collect(["hello", "menu.main"], max_digits=2, timeout_s=5) == "12"
+    first, second = parse_args(await line.asked()), parse_args(await line.asked())
+    assert first[2] == second[2]
+    assert second[3:] == ["5000", "2"]
+    (joined,) = (roots["dyn"] / "joined").iterdir()
+    assert first[2] == f"dyn/joined/{joined.stem}"
+    assert joined.read_bytes() == b"H" * 16000 + b"M" * 8000
+
+
+async def test_no_input_and_a_lone_hash(line: Line, channel: PhoneChannel) -> None:
+    line.says("200 result= (timeout)\n200 result=\n200 result=\n")
+    assert await channel.collect(["hello"], max_digits=1, timeout_s=5) == ""
+    assert await channel.collect(["hello"], max_digits=1, timeout_s=5) == "#"
+    assert await channel.collect(["hello"], max_digits=4, timeout_s=5) == ""
+
+
+async def test_collecting_without_a_prompt_just_waits(line: Line, channel: PhoneChannel) -> None:
+    line.says("200 result=7\n")
+    assert await channel.collect([], max_digits=1, timeout_s=5) == "7"
+    assert await line.asked() == 'GET DATA "" 5000 1'
+
+
+async def test_a_joined_file_that_asterisk_cannot_open_is_played_piece_by_piece(
+    line: Line, channel: PhoneChannel
+) -> None:
+    line.says("200 result=-1\n200 result=0\n200 result= (timeout)\n200 result=4\n200 result=2\n")
+    assert await channel.collect(["hello", "menu.main", "menu.more"], max_digits=2, timeout_s=5) == "42"
+    commands = [parse_args(await line.asked()) for _ in range(5)]
+    assert [command[2] for command in commands if command[0] == "GET"] == [
+        commands[0][2],
+        "prosa/hello",
+        "prosa/menu/main",
+        "",
+    ]
+
+
+async def test_pieces_that_cannot_be_opened_either_are_skipped(line: Line, channel: PhoneChannel) -> None:
+    line.says("200 result=-1\n200 result=0\n200 result=-1\n200 result=0\n200 result=-1\n200 result=0\n200 result=3\n")
+    assert await channel.collect(["hello", "menu.main"], max_digits=1, timeout_s=5) == "3"
+
+
+async def test_a_hash_between_pieces_ends_the_input(line: Line, channel: PhoneChannel) -> None:
+    line.says("200 result=-1\n200 result=0\n200 result=\n")
+    assert await channel.collect(["hello", "menu.main"], max_digits=4, timeout_s=5) == ""
+
+
+async def test_a_lost_file_never_costs_more_than_two_seconds_of_silence(line: Line, channel: PhoneChannel) -> None:
+    line.says("200 result=-1\n200 result=0\n200 result= (timeout)\n")
+    assert await channel.collect(["hello"], max_digits=1, timeout_s=8) == ""
+    await line.asked()
+    await line.asked()
+    assert await line.asked() == 'GET DATA "" 2000 1'
+
+
+async def test_nothing_to_play_at_all(line: Line, roots: dict[str, Path], tmp_path: Path) -> None:
+    channel = PhoneChannel(line.session, Sounds(Prompts(missing=["hello"]), roots), tmp_path)
+    assert await channel.play(["hello"]) == ""
+    line.says("200 result=9\n")
+    assert await channel.collect(["hello"], max_digits=1, timeout_s=8) == "9"
+    assert await line.asked() == 'GET DATA "" 2000 1'
+
+
+async def test_recording_stops_at_hash_and_returns_its_length(
+    line: Line, channel: PhoneChannel, tmp_path: Path
+) -> None:
+    line.says("200 result= (timeout)\n200 result=35 (dtmf) endpos=20000\n")
+    assert await channel.record(["hello"], recording_id="ab12", max_s=60) == 2.5
+    await line.asked()
+    assert await line.asked() == f'RECORD FILE "{tmp_path}/recordings/ab12" wav "#" 60000 s=4'
+
+
+async def test_hanging_up_after_the_message_leaves_the_message(line: Line, channel: PhoneChannel) -> None:
+    line.says("200 result=-1 (hangup) endpos=24000\nHANGUP\nHANGUP\n")
+    assert await channel.record([], recording_id="ab12", max_s=60) == 3.0
+    with pytest.raises(HungUp):
+        await channel.play(["hello"])
+
+
+async def test_hanging_up_before_a_word_is_a_hangup(line: Line, channel: PhoneChannel) -> None:
+    line.says("200 result=-1 (hangup) endpos=0\n")
+    with pytest.raises(HungUp):
+        await channel.record([], recording_id="ab12", max_s=60)
+
+
+async def test_a_recording_that_cannot_be_written_is_empty(line: Line, channel: PhoneChannel) -> None:
+    line.says("200 result=-1 (writefile)\n200 result=0\n")
+    assert await channel.record([], recording_id="ab12", max_s=60) == 0.0
+
+
+# -- sounds
+
+
+def test_a_changed_piece_makes_a_new_join(sounds: Sounds, roots: dict[str, Path]) -> None:
+    before = sounds.sound(["hello", "menu.main"])
+    (roots["prosa"] / "hello.alaw").write_bytes(b"h" * 100)
+    after = sounds.sound(["hello", "menu.main"])
+    assert before.name != after.name
+    assert after.seconds == pytest.approx(8100 / 8000)
+
+
+def test_a_forgotten_join_is_made_again(sounds: Sounds, roots: dict[str, Path]) -> None:
+    sound = sounds.sound(["hello", "menu.main"])
+    file = roots["dyn"] / "joined" / f"{sound.name.rpartition('/')[2]}.alaw"
+    file.unlink()
+    sounds.forget(sound)
+    assert sounds.sound(["hello", "menu.main"]) == sound
+    assert file.exists()
+
+
+def test_only_so_many_joins_are_kept(roots: dict[str, Path]) -> None:
+    sounds = Sounds(Prompts(), roots, keep=1)
+    sounds.sound(["hello", "menu.main"])
+    sounds.sound(["menu.main", "hello"])
+    assert len(list((roots["dyn"] / "joined").iterdir())) == 1
+
+
+def test_pieces_that_vanish_are_left_out(sounds: Sounds) -> None:
+    assert sounds.sound(["hello", "gone"]).pieces == ("prosa/hello",)
+    assert sounds.sound(["gone", "gone.too"]) is SILENCE
+    assert sounds.sound(["gone"]).seconds == 0
+
+
+def test_a_full_disk_leaves_the_pieces(sounds: Sounds, roots: dict[str, Path]) -> None:
+    folder = roots["dyn"] / "joined"
+    folder.rmdir()
+    folder.write_text("in the way")
+    sound = sounds.sound(["hello", "menu.main"])
+    assert (sound.name, sound.pieces, sound.seconds) == ("", ("prosa/hello", "prosa/menu/main"), 3.0)
+
+
+async def test_without_a_joined_file_the_pieces_are_played(line: Line, channel: PhoneChannel, sounds: Sounds) -> None:
+    line.says("200 result= (timeout)\n200 result= (timeout)\n200 result= (timeout)\n")
+    sounds._folder.rmdir()
+    sounds._folder.write_text("in the way")
+    assert await channel.play(["hello", "menu.main"]) == ""
+    assert [parse_args(await line.asked())[2] for _ in range(3)] == ["prosa/hello", "prosa/menu/main", ""]
