@@ -221,11 +221,11 @@ async def list_recordings(session: AsyncSession, call_id: str) -> Sequence[Recor
     return (await session.scalars(select(Recording).where(Recording.call_id == call_id).order_by(Recording.at))).all()
 
 
-async def count_since(session: AsyncSession, *, caller: str, since: datetime) -> int:
+async def count_between(session: AsyncSession, *, caller: str, since: datetime, until: datetime) -> int:
     """How often this number called. A caller who hides the number has never called before."""
     if not caller:
         return 0
-    query = select(func.count()).select_from(Call).where(Call.caller == caller, Call.opened_at >= since)
+    query = select(func.count()).select_from(Call).where(Call.caller == caller, Call.opened_at.between(since, until))
     return await session.scalar(query) or 0
 
 

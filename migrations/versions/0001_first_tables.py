@@ -101,7 +101,7 @@ def upgrade() -> None:
         sa.Column(
             "outcome_by", sa.Enum("flow", "asterisk", name="witness", native_enum=False, length=16), nullable=True
         ),
-        sa.Column("last_node", sa.String(length=64), nullable=False),
+        sa.Column("last_node", sa.String(length=200), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_call")),
         sa.UniqueConstraint("protocol", name=op.f("uq_call_protocol")),
     )
@@ -121,7 +121,7 @@ def upgrade() -> None:
         "call_step",
         sa.Column("call_id", sa.String(length=32), nullable=False),
         sa.Column("seq", sa.Integer(), nullable=False),
-        sa.Column("node", sa.String(length=64), nullable=False),
+        sa.Column("node", sa.String(length=200), nullable=False),
         sa.Column("event", sa.String(length=40), nullable=False),
         sa.Column("detail", sa.JSON(), nullable=False),
         sa.Column("at", Moment(), nullable=False),
@@ -285,7 +285,7 @@ def upgrade() -> None:
     op.create_table(
         "step_answer",
         sa.Column("call_id", sa.String(length=32), nullable=False),
-        sa.Column("node", sa.String(length=64), nullable=False),
+        sa.Column("node", sa.String(length=200), nullable=False),
         sa.Column("step", sa.String(length=64), nullable=False),
         sa.Column(
             "answer",
@@ -423,7 +423,7 @@ def upgrade() -> None:
         sa.Column("cep_first", sa.String(length=8), nullable=True),
         sa.Column("cep_last", sa.String(length=8), nullable=True),
         sa.Column("sort_name", sa.String(length=80), nullable=False),
-        sa.Column("t9", sa.String(length=400), nullable=False),
+        sa.Column("t9", sa.Text(), nullable=False),
         sa.Column("prompt_key", sa.String(length=80), nullable=False),
         sa.ForeignKeyConstraint(["city_id"], ["city.id"], name=op.f("fk_neighbourhood_city_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_neighbourhood")),

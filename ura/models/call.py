@@ -7,7 +7,7 @@ from sqlalchemy import Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ura.db import Base, Moment
-from ura.models.types import Key, Phone, Uuid, word
+from ura.models.types import Key, NodePath, Phone, Uuid, word
 
 
 class Door(StrEnum):
@@ -59,7 +59,7 @@ class Call(Base):
     outcome: Mapped[Outcome | None] = mapped_column(word(Outcome))
     outcome_at: Mapped[datetime | None] = mapped_column(Moment)
     outcome_by: Mapped[Witness | None] = mapped_column(word(Witness))
-    last_node: Mapped[str] = mapped_column(Key, default="")
+    last_node: Mapped[str] = mapped_column(NodePath, default="")
 
 
 # The calls in progress: a handful among a million, so an index of their own.

@@ -4,7 +4,7 @@ from sqlalchemy import JSON, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ura.db import Base, Moment
-from ura.models.types import Json, Key, Uuid
+from ura.models.types import Json, NodePath, Uuid
 
 
 class CallStep(Base):
@@ -16,7 +16,7 @@ class CallStep(Base):
 
     call_id: Mapped[str] = mapped_column(Uuid, primary_key=True)
     seq: Mapped[int] = mapped_column(primary_key=True)
-    node: Mapped[str] = mapped_column(Key)
+    node: Mapped[str] = mapped_column(NodePath)
     event: Mapped[str] = mapped_column(String(40))
     detail: Mapped[dict[str, Json]] = mapped_column(JSON, default=dict)
     at: Mapped[datetime] = mapped_column(Moment)

@@ -3,7 +3,7 @@
 from datetime import date
 from enum import StrEnum
 
-from sqlalchemy import JSON, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ura.db import Base
@@ -37,5 +37,5 @@ class Neighbourhood(Base):
     cep_first: Mapped[str | None] = mapped_column(String(8))
     cep_last: Mapped[str | None] = mapped_column(String(8))
     sort_name: Mapped[str] = mapped_column(String(80))
-    t9: Mapped[str] = mapped_column(String(400))
+    t9: Mapped[str] = mapped_column(Text)
     prompt_key: Mapped[str] = mapped_column(String(80), default="")

@@ -9,6 +9,7 @@ Word = TypeVar("Word", bound=StrEnum)
 
 Uuid = String(32)  # uuid4 as hex, made by whoever wrote the record first
 Key = String(64)
+NodePath = String(200)  # "node", or "flow/node" inside subflows
 Phone = String(20)  # E.164, "" when the caller hid it
 Money = Numeric(10, 2)
 Json = Any

@@ -1,0 +1,183 @@
+"""What a call changes: each act is a journal record, on disk before the caller hears that it was done.
+
+Ids are made from the call and the act's key, so that an act repeated by another process (which took the call over) is
+the same act.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, tzinfo
+from typing import Any, Protocol
+from uuid import UUID, uuid5
+
+from ura import phones
+from ura.errors import BadInput
+from ura.models import Audience, Category, LeadStatus, StepResult
+
+Json = Any
+Args = dict[str, Json]
+NAMESPACE = UUID("6f6f8d0e-6d0c-4c0e-9a1b-5b8f6b6f7a51")
+
+
+class UnknownAct(BadInput):
+    code = "unknown-act"
+
+
+class NoNumberToReach(BadInput):
+    """The caller hides the number and gave no other: nothing that needs one may be promised."""
+
+    code = "no-number-to-reach"
+
+
+class CallFacts(Protocol):
+    """The call an act belongs to."""
+
+    @property
+    def call_id(self) -> str: ...
+    @property
+    def protocol(self) -> str: ...
+    @property
+    def caller(self) -> str: ...
+
+
+class DurableLog(Protocol):
+    """ura.journal.Journal, as far as it is used here."""
+
+    def append(self, kind: str, key: str, data: dict[str, Any]) -> None: ...
+    async def sync(self) -> None: ...
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Acts:
+    """One a call. `zone` is the local time of `not_before` given without one."""
+
+    def __init__(
+        self, journal: DurableLog, call: CallFacts, *, zone: tzinfo = UTC, now: Callable[[], datetime] = utc_now
+    ) -> None:
+        self._journal = journal
+        self._call = call
+        self._zone = zone
+        self._now = now
+
+    async def __call__(self, name: str, args: Args, *, key: str = "") -> dict[str, Json]:
+        """Raises BadInput for what cannot be done, Unavailable when the disk refuses: then nothing may be promised."""
+        act = self._acts.get(name)
+        if act is None:
+            raise UnknownAct(f"no act is called {name!r}")
+        try:
+            kind, data, result = act(self, args, f"{name}:{key}")
+        except (KeyError, ValueError, TypeError) as error:
+            raise BadInput(f"{name} got arguments it cannot use: {error!r}") from error
+        data = {"call_id": self._call.call_id, **data, "at": self._now().astimezone(UTC).isoformat()}
+        self._journal.append(kind, next(iter(result.values()), f"{self._call.call_id}:{key}"), data)
+        await self._journal.sync()
+        return result
+
+    def _save_lead(self, args: Args, key: str) -> "_Done":
+        lead_id = args.get("lead_id") or self._id("lead")  # one a call: the same wish, told in parts
+        audience = args.get("audience")
+        data = {
+            "lead_id": lead_id,
+            "phone": self._phone(args.get("phone"), needed=False),
+            "audience": Audience(audience).value if audience else None,
+            "city_id": args.get("city_id"),
+            "neighbourhood_id": args.get("neighbourhood_id"),
+            "plan_id": args.get("plan_id"),
+            "status": LeadStatus(args.get("status") or LeadStatus.NEW).value,
+            "wants_message": bool(args.get("wants_message")),
+        }
+        return "lead_saved", data, {"lead_id": lead_id}
+
+    def _join_waiting_list(self, args: Args, key: str) -> "_Done":
+        entry_id = self._id(f"waiting:{args['neighbourhood_id']}")  # once a call and neighbourhood
+        data = {
+            "entry_id": entry_id,
+            "phone": self._phone(args.get("phone")),
+            "neighbourhood_id": int(args["neighbourhood_id"]),
+        }
+        return "waiting_list_joined", data, {"entry_id": entry_id}
+
+    def _open_ticket(self, args: Args, key: str) -> "_Done":
+        ticket_id = self._id(key)
+        protocol = self._call.protocol
+        data = {
+            "ticket_id": ticket_id,
+            "protocol": protocol,
+            "category": Category(args["category"]).value,
+            "summary": str(args.get("summary", "")),
+            "phone": self._phone(args.get("phone"), needed=False),
+            "queue": str(args.get("queue", "")),
+        }
+        return "ticket_opened", data, {"ticket_id": ticket_id, "protocol": protocol}
+
+    def _request_callback(self, args: Args, key: str) -> "_Done":
+        callback_id = self._id(key)
+        data = {
+            "callback_id": callback_id,
+            "phone": self._phone(args.get("phone")),
+            "queue": str(args["queue"]),
+            "not_before": self._moment(args.get("not_before")),
+        }
+        return "callback_requested", data, {"callback_id": callback_id}
+
+    def _send_plans(self, args: Args, key: str) -> "_Done":
+        message_id = self._id(key)
+        plan_ids = [int(plan_id) for plan_id in args.get("plan_ids") or []]
+        if not plan_ids:
+            raise BadInput("there is no plan to send")
+        data = {
+            "message_id": message_id,
+            "kind": "plans",
+            "to": self._phone(args.get("to")),
+            "payload": {"plan_ids": plan_ids},
+        }
+        return "message_queued", data, {"message_id": message_id}
+
+    def _save_steps(self, args: Args, key: str) -> "_Done":
+        answers = {str(step): StepResult(answer).value for step, answer in args["answers"].items()}
+        return "steps_answered", {"node": str(args["node"]), "answers": answers}, {}
+
+    def _save_recording(self, args: Args, key: str) -> "_Done":
+        recording_id = str(args["recording_id"])
+        data = {
+            "recording_id": recording_id,
+            "path": str(args.get("path") or f"{recording_id}.wav"),
+            "seconds": float(args["seconds"]),
+        }
+        return "recording_saved", data, {"recording_id": recording_id}
+
+    def _answer_survey(self, args: Args, key: str) -> "_Done":
+        answer_id = self._id(key)
+        data = {"answer_id": answer_id, "question": str(args["question"]), "value": str(args["value"])}
+        return "survey_answered", data, {"answer_id": answer_id}
+
+    def _id(self, what: str) -> str:
+        return uuid5(NAMESPACE, f"{self._call.call_id}:{what}").hex
+
+    def _phone(self, given: Json, *, needed: bool = True) -> str:
+        phone = phones.to_e164(str(given or "")) or phones.to_e164(self._call.caller)
+        if needed and not phone:
+            raise NoNumberToReach("the caller's number is hidden; ask for one first")
+        return phone
+
+    def _moment(self, given: Json) -> str | None:
+        if not given:
+            return None
+        moment = datetime.fromisoformat(str(given))
+        return (moment if moment.tzinfo else moment.replace(tzinfo=self._zone)).astimezone(UTC).isoformat()
+
+    _acts: "dict[str, Callable[[Acts, Args, str], _Done]]" = {  # noqa: RUF012
+        "save_lead": _save_lead,
+        "join_waiting_list": _join_waiting_list,
+        "open_ticket": _open_ticket,
+        "request_callback": _request_callback,
+        "send_plans": _send_plans,
+        "save_steps": _save_steps,
+        "save_recording": _save_recording,
+        "answer_survey": _answer_survey,
+    }
+
+
+_Done = tuple[str, dict[str, Json], dict[str, Json]]  # kind of record, its data, what the flow learns

@@ -1,0 +1,257 @@
+"""From a journal record to rows. Applying a record twice, or two records in the other order, gives the same rows.
+
+`apply_batch` reads all records first (a bad one raises before anything is written), then writes kind by kind, many rows
+a statement. Who calls it commits, with the place reached in the journal.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ura import calls, events, leads, outbox, queues, surveys, tickets
+from ura.errors import BadInput
+from ura.journal import Record
+from ura.models import Audience, Category, Door, LeadStatus, Outcome, StepResult, Witness
+from ura.upsert import Row
+
+Data = dict[str, Any]
+CALLER = "caller"  # who opened the tickets that the phone opens
+WITNESSES = {"agi": Witness.FLOW, "ami": Witness.ASTERISK}
+
+
+class UnknownKind(BadInput):
+    code = "unknown-record-kind"
+
+
+class BadRecord(BadInput):
+    code = "bad-record"
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """`row` reads one record, `write` stores many; `bell` is rung once a batch (see ura.events)."""
+
+    row: Callable[[Data], Row]
+    write: Callable[[AsyncSession, Sequence[Row]], Awaitable[None]]
+    bell: str = ""
+
+
+async def apply(session: AsyncSession, record: Record) -> None:
+    await apply_batch(session, [record])
+
+
+async def apply_batch(session: AsyncSession, records: Iterable[Record]) -> None:
+    """Raises UnknownKind or BadRecord, naming the record, before it writes anything."""
+    rows: dict[str, list[Row]] = {}
+    touched: dict[str, dict[str, None]] = {}
+    for record in records:
+        projection = PROJECTIONS.get(record.kind)
+        if projection is None:
+            raise UnknownKind(f"no table takes records of kind {record.kind!r} (key {record.key})")
+        try:
+            row = projection.row(record.data)
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise BadRecord(f"{record.kind} {record.key} cannot be read: {error!r}") from error
+        rows.setdefault(record.kind, []).append(row)
+        if projection.bell:
+            touched.setdefault(projection.bell, {})[row.get("call_id") or row["id"]] = None
+    for kind, projection in PROJECTIONS.items():
+        if kind in rows:
+            await projection.write(session, rows[kind])
+    for bell, ids in touched.items():
+        await events.ring(session, bell, {"call_ids": list(ids)}, now=datetime.now(UTC))
+
+
+# -- one record → one row --------------------------------------------------------------------------------------------
+
+
+def _opened(data: Data) -> Row:
+    return {
+        "id": _id(data["call_id"]),
+        "uniqueid": _text(data.get("uniqueid"), 64),
+        "linkedid": _text(data.get("linkedid"), 64),
+        "protocol": _text(data.get("protocol"), 12) or None,
+        "caller": _text(data.get("caller"), 20),
+        "did": _text(data.get("did"), 20),
+        "door": Door(data["door"]),
+        "flow_key": _text(data.get("flow_key"), 64),
+        "flow_version": _number(data.get("flow_version")),
+        "opened_at": _moment(data["opened_at"]),
+    }
+
+
+def _step(data: Data) -> Row:
+    return {
+        "call_id": _id(data["call_id"]),
+        "seq": int(data["seq"]),
+        "node": _text(data.get("node"), 200),
+        "event": _text(data["event"], 40),
+        "detail": data.get("detail") or {},
+        "at": _moment(data["at"]),
+    }
+
+
+def _queued(data: Data) -> Row:
+    return {"id": _id(data["call_id"]), "queue": _text(data["queue"], 64), "queued_at": _moment(data["at"])}
+
+
+def _answered(data: Data) -> Row:
+    return {
+        "id": _id(data["call_id"]),
+        "attendant": _text(data.get("attendant"), 80),
+        "answered_at": _moment(data["at"]),
+    }
+
+
+def _closed(data: Data) -> Row:
+    return {
+        "id": _id(data["call_id"]),
+        "outcome": Outcome(data["outcome"]),
+        "outcome_by": WITNESSES[data.get("by", "agi")],
+        "outcome_at": _moment(data["ended_at"]),
+        "last_node": _text(data.get("last_node"), 200),
+    }
+
+
+def _recording(data: Data) -> Row:
+    return {
+        "id": _id(data["recording_id"]),
+        "call_id": _id(data["call_id"]),
+        "path": _text(data["path"], 255),
+        "seconds": float(data["seconds"]),
+        "at": _moment(data["at"]),
+    }
+
+
+def _steps_answered(data: Data) -> Row:
+    return {
+        "call_id": _id(data["call_id"]),
+        "node": _text(data["node"], 200),
+        "answers": {_text(step, 64): StepResult(answer) for step, answer in data["answers"].items()},
+        "at": _moment(data["at"]),
+    }
+
+
+def _lead(data: Data) -> Row:
+    at = _moment(data["at"])
+    return {
+        "id": _id(data["lead_id"]),
+        "call_id": data.get("call_id") or None,
+        "phone": _text(data.get("phone"), 20),
+        "audience": Audience(data["audience"]) if data.get("audience") else None,
+        "city_id": _number(data.get("city_id")),
+        "neighbourhood_id": _number(data.get("neighbourhood_id")),
+        "plan_id": _number(data.get("plan_id")),
+        "status": LeadStatus(data["status"]),
+        "wants_message": bool(data.get("wants_message")),
+        "created_at": at,
+        "updated_at": at,
+    }
+
+
+def _waiting(data: Data) -> Row:
+    return {
+        "id": _id(data["entry_id"]),
+        "call_id": data.get("call_id") or None,
+        "phone": _text(data.get("phone"), 20),
+        "neighbourhood_id": int(data["neighbourhood_id"]),
+        "created_at": _moment(data["at"]),
+    }
+
+
+def _ticket(data: Data) -> Row:
+    return {
+        "id": _id(data["ticket_id"]),
+        "call_id": data.get("call_id") or None,
+        "protocol": _text(data["protocol"], 12),
+        "category": Category(data["category"]),
+        "summary": _text(data.get("summary"), 500),
+        "phone": _text(data.get("phone"), 20),
+        "queue": _text(data.get("queue"), 64),
+        "opened_at": _moment(data["at"]),
+        "opened_by": CALLER,
+    }
+
+
+def _callback(data: Data) -> Row:
+    at = _moment(data["at"])
+    return {
+        "id": _id(data["callback_id"]),
+        "call_id": data.get("call_id") or None,
+        "phone": _text(data["phone"], 20),
+        "queue": _text(data["queue"], 64),
+        "not_before_at": _moment(data["not_before"]) if data.get("not_before") else at,
+        "created_at": at,
+    }
+
+
+def _message(data: Data) -> Row:
+    return {
+        "id": _id(data["message_id"]),
+        "call_id": data.get("call_id") or None,
+        "kind": _text(data["kind"], 40),
+        "to": _text(data["to"], 120),
+        "payload": data.get("payload") or {},
+        "created_at": _moment(data["at"]),
+    }
+
+
+def _survey(data: Data) -> Row:
+    return {
+        "id": _id(data["answer_id"]),
+        "call_id": _id(data["call_id"]),
+        "question": _text(data["question"], 64),
+        "value": _text(data["value"], 40),
+        "at": _moment(data["at"]),
+    }
+
+
+# -- reading values --------------------------------------------------------------------------------------------------
+
+
+def _id(value: Any) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= 32:
+        raise ValueError(f"{value!r} is no id")
+    return value
+
+
+def _text(value: Any, longest: int) -> str:
+    """PostgreSQL refuses NUL and text that is too long; a record must not be lost for that."""
+    return "" if value is None else str(value).replace("\0", "")[:longest]
+
+
+def _number(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def _moment(value: str) -> datetime:
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError(f"{value!r} has no time zone")
+    return moment
+
+
+async def _write_step_answers(session: AsyncSession, rows: Sequence[Row]) -> None:
+    for row in rows:
+        await calls.answer_steps(session, **row)
+
+
+# In the order of writing: a call before what happened in it, for whoever reads in between.
+PROJECTIONS: dict[str, Projection] = {
+    "call_opened": Projection(_opened, calls.open_calls, bell="calls"),
+    "call_step": Projection(_step, calls.add_steps, bell="calls"),
+    "call_queued": Projection(_queued, calls.enter_queue, bell="calls"),
+    "call_answered": Projection(_answered, calls.answer, bell="calls"),
+    "call_closed": Projection(_closed, calls.close, bell="calls"),
+    "recording_saved": Projection(_recording, calls.add_recordings),
+    "steps_answered": Projection(_steps_answered, _write_step_answers),
+    "lead_saved": Projection(_lead, leads.save_leads, bell="leads"),
+    "waiting_list_joined": Projection(_waiting, leads.join_waiting_list, bell="leads"),
+    "ticket_opened": Projection(_ticket, tickets.open_tickets, bell="tickets"),
+    "callback_requested": Projection(_callback, queues.request_callbacks, bell="callbacks"),
+    "message_queued": Projection(_message, outbox.enqueue_rows),
+    "survey_answered": Projection(_survey, surveys.add_answers),
+}
