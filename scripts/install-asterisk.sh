@@ -4,15 +4,15 @@
 #
 #   scripts/install-asterisk.sh [DIR]      DIR: where a private root folder goes, default ${PROSA_STATE_DIR:-var}/asterisk-root
 #
-# Order: a private root folder made earlier; an Asterisk already on PATH; the distribution's package (Ubuntu 24.04);
-# a private root folder with Debian sid (Debian 12 and 13 package no Asterisk). Nothing is installed twice, and a run that
-# was interrupted leaves nothing half done: the folder is built as DIR.new and renamed when it is complete.
+# Order: an Asterisk already on PATH; a private root folder made earlier; the distribution's package (Ubuntu 24.04); a new
+# private root folder with Debian sid (Debian 12 and 13 package no Asterisk). Nothing is installed twice, and a run that was
+# interrupted leaves nothing half done: the folder is built as DIR.new and renamed when it is complete.
 set -euo pipefail
 
 WANTED=20
 HERE=$(cd "$(dirname "$0")/.." && pwd)
 DIR=$(realpath -m "${1:-${PROSA_STATE_DIR:-$HERE/var}/asterisk-root}")
-PACKAGES=(asterisk sip-tester python3)
+PACKAGES=(asterisk sip-tester python3 tzdata)
 APT=(apt-get -qq -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3)
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 
@@ -39,13 +39,12 @@ found() {
   exit 0
 }
 
-if [ -x "$DIR/usr/sbin/asterisk" ]; then
-  found "$DIR" "private root folder is there: $DIR"
-fi
-
 PATH=$PATH:/usr/sbin:/sbin
 if command -v asterisk >/dev/null && recent "$(asterisk -V | major)"; then
   found / "$(asterisk -V) is installed"
+fi
+if [ -x "$DIR/usr/sbin/asterisk" ]; then
+  found "$DIR" "private root folder is there: $DIR"
 fi
 
 [ "$(id -u)" = 0 ] || die "no Asterisk $WANTED or later here, and only root can install it. Run: sudo scripts/install-asterisk.sh"
@@ -94,7 +93,6 @@ path-exclude=/usr/share/doc/*
 path-exclude=/usr/share/man/*
 path-exclude=/usr/share/info/*
 path-exclude=/usr/share/locale/*
-path-exclude=/usr/share/asterisk/documentation/*
 force-unsafe-io
 LEAN
 # A mirror that is a snapshot has a Release file past its date; debootstrap does not look, apt does.
