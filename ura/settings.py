@@ -43,6 +43,7 @@ class Settings(BaseSettings):
 
     asterisk_dir: str = Field(default="", description="private root folder with Asterisk; empty: found or installed")
     tts_engines: str = Field(default="recorded,gtts,kokoro,espeak", description="order in which engines are tried")
+    drain_s: int = Field(default=30, ge=0, description="at a stop, calls in progress get so long to end")
     sms_url: str = Field(default="", description="generic HTTP SMS gateway; empty: messages wait in the outbox")
     log_level: str = "INFO"
 
