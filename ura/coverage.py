@@ -117,15 +117,20 @@ async def find_by_keys(session: AsyncSession, *, city_id: int, keys: str, limit:
 
 async def find_by_name(session: AsyncSession, *, name: str, city_id: int | None = None) -> list[Place]:
     """The name, or an alias, begins with this; accents, capitals and blanks do not matter."""
-    wanted = plain(name)
+    wanted = plain(name).replace(" ", "")
     if not wanted:
         return []
-    # t9 also holds each name and alias written as one word.
-    alias = Neighbourhood.t9.like(f"% {wanted.replace(' ', '').translate(KEYPAD)}%")
-    conditions = [or_(Neighbourhood.sort_name.startswith(wanted, autoescape=True), alias)]
+    # t9 holds the keys of each name and alias written as one word: the database narrows, the names decide.
+    query = select(Neighbourhood.id, Neighbourhood.name, Neighbourhood.aliases)
+    query = query.where(Neighbourhood.t9.like(f"% {wanted.translate(KEYPAD)}%"))
     if city_id is not None:
-        conditions.append(Neighbourhood.city_id == city_id)
-    return await _places(session, conditions, LONGEST_LIST)
+        query = query.where(Neighbourhood.city_id == city_id)
+    ids = [
+        place_id
+        for place_id, own_name, aliases in await session.execute(query)
+        if any(plain(each).replace(" ", "").startswith(wanted) for each in (own_name, *aliases))
+    ]
+    return await _places(session, [Neighbourhood.id.in_(ids)], LONGEST_LIST)
 
 
 async def find_by_cep(session: AsyncSession, cep: str) -> list[Place]:
