@@ -1,0 +1,178 @@
+"""From the journal into the database: nothing lost, nothing twice, whatever dies in between."""
+
+import asyncio
+import os
+import random
+import signal
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from ura import journal
+from ura.db import Sessions, make_engine, make_sessions
+from ura.journal import Journal
+from ura.models import Call, CallStep, Ticket
+from worker.projector import Projector
+
+AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC).isoformat()
+
+
+def _call_id(number: int) -> str:
+    return f"{number:032x}"
+
+
+def _opened(number: int) -> dict[str, Any]:
+    return {
+        "call_id": _call_id(number),
+        "uniqueid": f"1700000000.{number}",
+        "linkedid": f"1700000000.{number}",
+        "protocol": f"26326{number:07d}",
+        "caller": "+5511987654321",
+        "did": "551133330001",
+        "door": "flow",
+        "flow_key": "provedor",
+        "flow_version": 1,
+        "opened_at": AT,
+    }
+
+
+def _ticket(number: int) -> dict[str, Any]:
+    return {
+        "ticket_id": f"{number:032x}",
+        "call_id": _call_id(number),
+        "protocol": f"26326{number:07d}",
+        "category": "complaint",
+        "summary": "x",
+        "phone": "+5511987654321",
+        "queue": "l1",
+        "at": AT,
+    }
+
+
+def _write_calls(writer: Journal, numbers: range) -> None:
+    for number in numbers:
+        writer.append("call_opened", _call_id(number), _opened(number))
+        for seq in range(3):
+            step = {"call_id": _call_id(number), "seq": seq, "node": "menu", "event": "DigitsEntered"}
+            writer.append("call_step", f"{_call_id(number)}:{seq}", {**step, "detail": {"keys": "1"}, "at": AT})
+        writer.append("ticket_opened", f"{number:032x}", _ticket(number))
+
+
+async def _drain(projector: Projector) -> None:
+    while await projector.step():
+        pass
+
+
+async def _counts(sessions: Sessions) -> tuple[int, int, int]:
+    async with sessions() as session:
+        return tuple([await session.scalar(select(func.count()).select_from(t)) or 0 for t in (Call, CallStep, Ticket)])  # type: ignore[return-value]
+
+
+async def test_calls_reach_the_database_once_and_the_file_of_a_dead_writer_goes(
+    sessions: Sessions, tmp_path: Path
+) -> None:
+    folder = tmp_path / "journal"
+    writer = Journal(folder, "agi")
+    _write_calls(writer, range(20))
+    await writer.sync()
+    await _drain(Projector(folder, sessions))
+    assert await _counts(sessions) == (20, 60, 20)
+    assert journal.files(folder) == [writer.path]
+    writer.close()
+    await _drain(Projector(folder, sessions))  # a new worker asks the database where the last one stopped
+    assert await _counts(sessions) == (20, 60, 20)
+    assert journal.files(folder) == []
+
+
+async def test_applying_everything_again_changes_nothing(sessions: Sessions, tmp_path: Path) -> None:
+    """A restored database or a copied journal: the place is lost, the ids still say what is there."""
+    first = Journal(tmp_path / "a", "agi")
+    _write_calls(first, range(5))
+    await _drain(Projector(tmp_path / "a", sessions))
+    copy = tmp_path / "b" / "copy-1-1.journal"
+    copy.parent.mkdir()
+    copy.write_bytes(first.path.read_bytes())
+    first.close()
+    await _drain(Projector(tmp_path / "b", sessions))
+    assert await _counts(sessions) == (5, 15, 5)
+
+
+async def test_a_record_at_fault_is_put_aside_and_the_others_arrive(sessions: Sessions, tmp_path: Path) -> None:
+    writer = Journal(tmp_path, "agi")
+    _write_calls(writer, range(2))
+    writer.append("ticket_opened", "broken", {"ticket_id": "x"})
+    writer.append("no_such_kind", "strange", {})
+    _write_calls(writer, range(2, 4))
+    await _drain(Projector(tmp_path, sessions))
+    assert await _counts(sessions) == (4, 12, 4)
+    bad = writer.path.with_suffix(".bad").read_bytes().splitlines()
+    assert [record.key for line in bad if (record := journal.decode(line))] == ["broken", "strange"]
+    writer.close()
+
+
+async def test_a_half_written_last_record_is_reported_and_the_rest_drained(sessions: Sessions, tmp_path: Path) -> None:
+    writer = Journal(tmp_path, "agi")
+    _write_calls(writer, range(3))
+    writer.close()
+    with writer.path.open("ab") as file:
+        file.write(b'deadbeef ["ticket_op')
+    await _drain(Projector(tmp_path, sessions))
+    assert await _counts(sessions) == (3, 9, 3)
+    assert writer.path.with_suffix(".bad").read_bytes().startswith(b"deadbeef")
+    assert journal.files(tmp_path) == []
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_database_that_is_away_is_waited_for(sessions: Sessions, database_url: str, tmp_path: Path) -> None:
+    folder = tmp_path / "journal"
+    writer = Journal(folder, "agi")
+    file = Path(database_url.removeprefix("sqlite+aiosqlite:///"))
+    away = make_engine(f"sqlite+aiosqlite:///{tmp_path}/not/there/prosa.db")
+    _write_calls(writer, range(3))
+    running = asyncio.create_task(Projector(folder, make_sessions(away)).run())
+    await asyncio.sleep(0)
+    assert journal.waiting(folder, {}) == 15
+    (tmp_path / "not" / "there").mkdir(parents=True)
+    (tmp_path / "not" / "there" / "prosa.db").write_bytes(file.read_bytes())
+    back = make_sessions(away)
+    async with asyncio.timeout(10):
+        while await _counts(back) != (3, 9, 3):
+            await asyncio.sleep(0.05)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await away.dispose()
+    writer.close()
+
+
+def _project_until_killed(folder: Path, url: str) -> None:
+    async def main() -> None:
+        projector = Projector(folder, make_sessions(make_engine(url)))
+        await projector.run()
+
+    asyncio.run(main())
+
+
+async def test_a_worker_killed_at_any_moment_loses_and_doubles_nothing(
+    sessions: Sessions, database_url: str, tmp_path: Path
+) -> None:
+    """kill -9 again and again while it drains; the database says how far each got."""
+    folder = tmp_path / "journal"
+    writer = Journal(folder, "agi")
+    chance = random.Random(7)
+    for turn in range(8):
+        _write_calls(writer, range(turn * 50, turn * 50 + 50))
+        pid = os.fork()
+        if pid == 0:
+            try:
+                _project_until_killed(folder, database_url)
+            finally:
+                os._exit(1)
+        await asyncio.sleep(chance.uniform(0.02, 0.5))
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    await _drain(Projector(folder, sessions))
+    assert await _counts(sessions) == (400, 1200, 400)
+    writer.close()
