@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, func, or_, select
@@ -36,6 +37,7 @@ class CallFilter:
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 _OPENED = ("uniqueid", "linkedid", "protocol", "caller", "did", "door", "flow_key", "flow_version", "opened_at")
+_OUTCOME = ("outcome", "outcome_by", "outcome_at")
 _BLANK = {
     "uniqueid": "",
     "linkedid": "",
@@ -51,11 +53,7 @@ _BLANK = {
 
 async def open_calls(session: AsyncSession, rows: Sequence[Row]) -> None:
     """Rows with `id` and the columns of `_OPENED`. What was heard of the call before, its end even, is kept."""
-    statement = upsert.insert(session, Call)
-    statement = statement.on_conflict_do_update(
-        index_elements=["id"], set_={name: statement.excluded[name] for name in _OPENED}
-    )
-    await _execute(session, statement, [{**_BLANK, **row} for row in rows])
+    await upsert.execute(session, _open(upsert.dialect(session)), [{**_BLANK, **row} for row in rows])
 
 
 async def add_steps(session: AsyncSession, rows: Sequence[Row]) -> None:
@@ -64,24 +62,14 @@ async def add_steps(session: AsyncSession, rows: Sequence[Row]) -> None:
 
 async def enter_queue(session: AsyncSession, rows: Sequence[Row]) -> None:
     """Rows with `id`, `queue`, `queued_at`. The queue entered last counts."""
-    statement = upsert.insert(session, Call)
-    new = statement.excluded
-    later = or_(Call.queued_at.is_(None), new.queued_at >= Call.queued_at)
-    statement = statement.on_conflict_do_update(
-        index_elements=["id"], set_={"queue": new.queue, "queued_at": new.queued_at}, where=later
-    )
-    await _execute(session, statement, [{**_BLANK, "opened_at": row["queued_at"], **row} for row in rows])
+    complete = [{**_BLANK, "opened_at": row["queued_at"], **row} for row in rows]
+    await upsert.execute(session, _enter_queue(upsert.dialect(session)), complete)
 
 
 async def answer(session: AsyncSession, rows: Sequence[Row]) -> None:
     """Rows with `id`, `attendant`, `answered_at`. The first attendant counts; later ones are transfers."""
-    statement = upsert.insert(session, Call)
-    new = statement.excluded
-    first = or_(Call.answered_at.is_(None), new.answered_at < Call.answered_at)
-    statement = statement.on_conflict_do_update(
-        index_elements=["id"], set_={"attendant": new.attendant, "answered_at": new.answered_at}, where=first
-    )
-    await _execute(session, statement, [{**_BLANK, "opened_at": row["answered_at"], **row} for row in rows])
+    complete = [{**_BLANK, "opened_at": row["answered_at"], **row} for row in rows]
+    await upsert.execute(session, _answer(upsert.dialect(session)), complete)
 
 
 async def close(session: AsyncSession, rows: Sequence[Row]) -> None:
@@ -91,24 +79,8 @@ async def close(session: AsyncSession, rows: Sequence[Row]) -> None:
     2. The call ends at the latest moment anybody named.
     3. A flow that hands the caller to a queue is done, the call is not: its end stays open until Asterisk reports it.
     """
-    statement = upsert.insert(session, Call)
-    new = statement.excluded
-    ended = case(
-        (new.ended_at.is_(None), Call.ended_at),
-        (Call.ended_at.is_(None), new.ended_at),
-        (new.ended_at > Call.ended_at, new.ended_at),
-        else_=Call.ended_at,
-    )
-    wins = _outcome_wins(new)
-    names = ("outcome", "outcome_by", "outcome_at", "last_node")
-    changes = {name: case((wins, new[name]), else_=getattr(Call, name)) for name in names}
-    changes["last_node"] = case((and_(wins, new.last_node != ""), new.last_node), else_=Call.last_node)
-    statement = statement.on_conflict_do_update(index_elements=["id"], set_={**changes, "ended_at": ended})
-    await _execute(
-        session,
-        statement,
-        [{**_BLANK, "opened_at": row["outcome_at"], "ended_at": _end_of(row), **row} for row in rows],
-    )
+    complete = [{**_BLANK, "opened_at": row["outcome_at"], "ended_at": _end_of(row), **row} for row in rows]
+    await upsert.execute(session, _close(upsert.dialect(session)), complete)
 
 
 async def close_forgotten(session: AsyncSession, *, opened_before: datetime, now: datetime) -> int:
@@ -130,17 +102,62 @@ async def answer_steps(
     session: AsyncSession, *, call_id: str, node: str, answers: Mapping[str, StepResult], at: datetime
 ) -> None:
     """What the caller said of each step of a first-aid list. The latest answer to a step counts."""
-    statement = upsert.insert(session, StepAnswer)
-    new = statement.excluded
-    statement = statement.on_conflict_do_update(
+    rows = [
+        {"call_id": call_id, "node": node, "step": step, "answer": answer, "at": at} for step, answer in answers.items()
+    ]
+    await upsert.execute(session, _answer_steps(upsert.dialect(session)), rows)
+
+
+@lru_cache
+def _open(dialect: str) -> upsert.Insert:
+    insert = upsert.insert(dialect, Call)
+    changes = {name: insert.excluded[name] for name in _OPENED}
+    return insert.on_conflict_do_update(index_elements=["id"], set_=changes)
+
+
+@lru_cache
+def _enter_queue(dialect: str) -> upsert.Insert:
+    insert = upsert.insert(dialect, Call)
+    new = insert.excluded
+    later = or_(Call.queued_at.is_(None), new.queued_at >= Call.queued_at)
+    changes = {"queue": new.queue, "queued_at": new.queued_at}
+    return insert.on_conflict_do_update(index_elements=["id"], set_=changes, where=later)
+
+
+@lru_cache
+def _answer(dialect: str) -> upsert.Insert:
+    insert = upsert.insert(dialect, Call)
+    new = insert.excluded
+    first = or_(Call.answered_at.is_(None), new.answered_at < Call.answered_at)
+    changes = {"attendant": new.attendant, "answered_at": new.answered_at}
+    return insert.on_conflict_do_update(index_elements=["id"], set_=changes, where=first)
+
+
+@lru_cache
+def _close(dialect: str) -> upsert.Insert:
+    insert = upsert.insert(dialect, Call)
+    new = insert.excluded
+    wins = _outcome_wins(new)
+    changes = {name: case((wins, new[name]), else_=getattr(Call, name)) for name in _OUTCOME}
+    changes["last_node"] = case((and_(wins, new.last_node != ""), new.last_node), else_=Call.last_node)
+    changes["ended_at"] = case(
+        (new.ended_at.is_(None), Call.ended_at),
+        (Call.ended_at.is_(None), new.ended_at),
+        (new.ended_at > Call.ended_at, new.ended_at),
+        else_=Call.ended_at,
+    )
+    return insert.on_conflict_do_update(index_elements=["id"], set_=changes)
+
+
+@lru_cache
+def _answer_steps(dialect: str) -> upsert.Insert:
+    insert = upsert.insert(dialect, StepAnswer)
+    new = insert.excluded
+    return insert.on_conflict_do_update(
         index_elements=["call_id", "node", "step"],
         set_={"answer": new.answer, "at": new["at"]},
         where=new["at"] >= StepAnswer.at,
     )
-    rows = [
-        {"call_id": call_id, "node": node, "step": step, "answer": answer, "at": at} for step, answer in answers.items()
-    ]
-    await _execute(session, statement, rows)
 
 
 def _end_of(row: Row) -> datetime | None:
@@ -155,11 +172,6 @@ def _outcome_wins(new: Any) -> ColumnElement[bool]:
         and_(new.outcome_by == Call.outcome_by, later),
         and_(new.outcome_by == Witness.FLOW, Call.outcome_by == Witness.ASTERISK),
     )
-
-
-async def _execute(session: AsyncSession, statement: upsert.Insert, rows: Sequence[Row]) -> None:
-    if rows:
-        await session.execute(statement, list(rows))
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------

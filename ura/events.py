@@ -3,25 +3,31 @@
 A bell can ring twice for one change and says nothing but where to look; the truth is in the tables.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import count
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura.models import Event
 
 KEPT = 10_000
+TIDY_EVERY = 100
+_rung = count(1)
+_INSERT = insert(Event.__table__)  # type: ignore[arg-type]
 
 
-async def ring(session: AsyncSession, kind: str, data: dict[str, Any], *, now: datetime) -> None:
-    """Add a bell in the caller's transaction. Only the newest KEPT stay, so the table needs no housekeeping."""
-    event = Event(kind=kind, data=data, at=now)
-    session.add(event)
-    await session.flush()
-    if event.id % 100 == 0:
-        await session.execute(delete(Event).where(Event.id <= event.id - KEPT))
+async def ring(session: AsyncSession, bells: Mapping[str, dict[str, Any]], *, now: datetime) -> None:
+    """Add bells, kind → data, in the caller's transaction. The newest KEPT stay: the table keeps house by itself."""
+    if not bells:
+        return
+    connection = await session.connection()
+    await connection.execute(_INSERT, [{"kind": kind, "data": data, "at": now} for kind, data in bells.items()])
+    if next(_rung) % TIDY_EVERY == 0:
+        newest = select(func.max(Event.id)).scalar_subquery()
+        await connection.execute(delete(Event.__table__).where(Event.id <= newest - KEPT))  # type: ignore[arg-type]
 
 
 async def last_id(session: AsyncSession) -> int:

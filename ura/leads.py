@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from sqlalchemy import case, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -33,10 +34,13 @@ async def save_leads(session: AsyncSession, rows: Sequence[Row]) -> None:
 
     What the newer record says counts; what it leaves open stays as it was. An older one that comes late fills gaps.
     """
-    if not rows:
-        return
-    statement = upsert.insert(session, Lead)
-    new = statement.excluded
+    await upsert.execute(session, _save(upsert.dialect(session)), rows)
+
+
+@lru_cache
+def _save(dialect: str) -> upsert.Insert:
+    insert = upsert.insert(dialect, Lead)
+    new = insert.excluded
     newer = new.updated_at >= Lead.updated_at
     changes = {
         name: case((newer, func.coalesce(new[name], old)), else_=func.coalesce(old, new[name]))
@@ -47,7 +51,7 @@ async def save_leads(session: AsyncSession, rows: Sequence[Row]) -> None:
     for name in ("status", "wants_message", "updated_at"):
         changes[name] = case((newer, new[name]), else_=getattr(Lead, name))
     changes["created_at"] = case((new.created_at < Lead.created_at, new.created_at), else_=Lead.created_at)
-    await session.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changes), list(rows))
+    return insert.on_conflict_do_update(index_elements=["id"], set_=changes)
 
 
 async def join_waiting_list(session: AsyncSession, rows: Sequence[Row]) -> None:

@@ -57,12 +57,12 @@ async def apply_batch(session: AsyncSession, records: Iterable[Record]) -> None:
             raise BadRecord(f"{record.kind} {record.key} cannot be read: {error!r}") from error
         rows.setdefault(record.kind, []).append(row)
         if projection.bell:
-            touched.setdefault(projection.bell, {})[row.get("call_id") or row["id"]] = None
+            touched.setdefault(projection.bell, {})[row["id"] if "id" in row else row["call_id"]] = None
     for kind, projection in PROJECTIONS.items():
         if kind in rows:
             await projection.write(session, rows[kind])
-    for bell, ids in touched.items():
-        await events.ring(session, bell, {"call_ids": list(ids)}, now=datetime.now(UTC))
+    bells = {bell: {"ids": list(ids)} for bell, ids in touched.items()}
+    await events.ring(session, bells, now=datetime.now(UTC))
 
 
 # -- one record → one row --------------------------------------------------------------------------------------------

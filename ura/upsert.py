@@ -1,6 +1,10 @@
-"""INSERT … ON CONFLICT, which both of our databases speak and SQLAlchemy offers for each apart."""
+"""INSERT … ON CONFLICT, which both of our databases speak and SQLAlchemy offers for each apart.
+
+Statements are built once a process and dialect: building one costs more than running it.
+"""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Table
@@ -13,16 +17,29 @@ Row = Mapping[str, Any]
 Insert = postgresql.Insert | sqlite.Insert
 
 
-def insert(session: AsyncSession, model: type[Base]) -> Insert:
-    """An INSERT of this session's database; add `.on_conflict_do_update(...)` yourself."""
+def dialect(session: AsyncSession) -> str:
+    return session.get_bind().dialect.name
+
+
+def insert(dialect: str, model: type[Base]) -> Insert:
+    """An INSERT for `dialect`; add `.on_conflict_do_update(...)` yourself."""
     table = model.__table__
     assert isinstance(table, Table)
-    if session.get_bind().dialect.name == "postgresql":
-        return postgresql.insert(table)
-    return sqlite.insert(table)
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+@lru_cache
+def _insert_new(dialect: str, model: type[Base]) -> Insert:
+    return insert(dialect, model).on_conflict_do_nothing()
 
 
 async def add_new(session: AsyncSession, model: type[Base], rows: Sequence[Row]) -> None:
     """Insert the rows that are not there yet; the others stay as they are. The rows have the same columns."""
+    await execute(session, _insert_new(dialect(session), model), rows)
+
+
+async def execute(session: AsyncSession, statement: Insert, rows: Sequence[Row]) -> None:
+    """Run it for every row, in this order. Goes past the ORM: objects that the session holds do not notice."""
     if rows:
-        await session.execute(insert(session, model).on_conflict_do_nothing(), list(rows))
+        connection = await session.connection()
+        await connection.execute(statement, list(rows))
