@@ -1,0 +1,328 @@
+"""One call through its flow: engine.step → perform the effect → event, until the call leaves us.
+
+The phone, the simulator and the tests each bring a `Channel`. No database here: lookups read through an injected
+function with a deadline, acts are durable when they return, steps go to the injected recorder (the journal).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NoReturn, Protocol, assert_never
+from uuid import uuid4
+
+import structlog
+
+from ura import errors
+from ura.flows.effects import Act, Collect, Effect, EndCall, Lookup, Play, Prompt, Record, SendToQueue, Spoken
+from ura.flows.engine import CompiledFlow, State, escape, step
+from ura.flows.events import (
+    ActDone,
+    ActFailed,
+    DigitsEntered,
+    Event,
+    HungUp,
+    LookupDone,
+    LookupFailed,
+    NoInput,
+    Played,
+    QueueLeft,
+    Recorded,
+    Started,
+)
+
+log = structlog.get_logger("ura.flows.conduct")
+
+Json = Any
+LOOKUP_DEADLINE_S = 2.0
+FILLER_AFTER_S = 1.0
+ACT_DEADLINE_S = 5.0
+
+
+class ChannelLost(Exception):
+    """Nothing can be played any more. Passes through the conductor; the door decides how the call goes on."""
+
+
+class Channel(Protocol):
+    """A way to talk to a caller. Every method raises ura.errors.HungUp when the caller has gone."""
+
+    async def play(self, prompts: Sequence[str]) -> str:
+        """Play prompt keys. The keys that cut it, "" if none."""
+        ...
+
+    async def collect(self, prompts: Sequence[str], *, max_digits: int, timeout_s: float) -> str:
+        """Play, and collect; the first key cuts the prompt, `#` ends early. "" when nothing was pressed."""
+        ...
+
+    async def record(self, prompts: Sequence[str], *, recording_id: str, max_s: int) -> float:
+        """Play, record, seconds said. A caller who hangs up after speaking has left a message: no HungUp then."""
+        ...
+
+
+Lookups = Callable[[str, dict[str, Json]], Awaitable[dict[str, Json]]]
+
+
+class Acts(Protocol):
+    async def __call__(self, name: str, args: dict[str, Json], *, key: str) -> dict[str, Json]: ...
+
+
+class Recorder(Protocol):
+    """Where the call's path is written. Neither method waits for a disk or raises what the caller would feel."""
+
+    def step(self, node: str, event: str, detail: dict[str, Json]) -> None: ...
+
+    def close(self, outcome: str, last_node: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """The call to conduct. A new one: no state, `Started(facts)`. One taken over: its saved state and `Started()`.
+    One that a queue gave back: its saved state and `QueueLeft(…)`."""
+
+    call_id: str
+    flow: CompiledFlow
+    event: Event
+    state: State = field(default_factory=State)
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """Why the conductor let go. `move`: another process shall go on from the saved state."""
+
+    kind: Literal["queue", "end", "move"]
+    state: State
+    queue: str = ""
+    priority: int = 0
+    reason: str = ""
+
+
+def _forget(state: State) -> None:
+    return None
+
+
+def _never() -> bool:
+    return False
+
+
+async def conduct(
+    call: CallContext,
+    channel: Channel,
+    *,
+    lookups: Lookups,
+    acts: Acts,
+    recorder: Recorder,
+    speak: Callable[[Spoken], Sequence[str]],
+    save: Callable[[State], None] = _forget,
+    draining: Callable[[], bool] = _never,
+) -> CallResult:
+    """Conduct `call` until it ends, goes to a queue or must move.
+
+    A broken node costs one log line, and the caller finds a person. A hang-up is no error: what the flow owes is
+    written, the record is closed, once. `save` is called at each menu border and before a queue.
+    """
+    return await _Conductor(call, channel, lookups, acts, recorder, speak, save, draining).run()
+
+
+@dataclass(slots=True)
+class _Conductor:
+    call: CallContext
+    channel: Channel
+    lookups: Lookups
+    acts: Acts
+    recorder: Recorder
+    speak: Callable[[Spoken], Sequence[str]]
+    save: Callable[[State], None]
+    draining: Callable[[], bool]
+
+    async def run(self) -> CallResult:
+        state, effect = self._step(self.call.state, self.call.event, None)
+        while True:
+            match effect:
+                case SendToQueue(queue, priority):
+                    self._save(state)
+                    return CallResult("queue", state, queue=queue, priority=priority)
+                case EndCall():
+                    return await self._end(state, effect)
+                case Collect():
+                    self._save(state)
+                    if self.draining():
+                        return CallResult("move", state)
+            try:
+                event = await self._perform(effect)
+            except errors.HungUp:
+                event = HungUp()
+            except ChannelLost:
+                raise
+            except Exception as error:
+                self._broke(state, error)
+                state, effect = self._escape(state)
+                continue
+            state, effect = self._step(state, event, effect)
+
+    def _step(self, state: State, event: Event, after: Effect | None) -> tuple[State, Effect]:
+        try:
+            new, effect = step(self.call.flow, state, event)
+        except Exception as error:
+            self._broke(state, error)
+            new, effect = self._escape(state)
+        self._record(state.node or new.node, new.node, event, after)
+        return new, effect
+
+    def _escape(self, state: State) -> tuple[State, Effect]:
+        try:
+            return escape(self.call.flow, state)
+        except Exception as error:
+            self._broke(state, error)
+            return state, SendToQueue(self.call.flow.flow.fallback.queue)
+
+    def _broke(self, state: State, error: Exception) -> None:
+        log.error(
+            "node broke; the caller is taken to a person",
+            call_id=self.call.call_id,
+            flow=self.call.flow.flow.key,
+            version=self.call.flow.number,
+            node=state.node,
+            reason=f"{type(error).__name__}: {error}",
+            exc_info=error,
+        )
+
+    async def _end(self, state: State, effect: EndCall) -> CallResult:
+        try:
+            await self._play(effect.prompts)
+        except errors.HungUp:
+            pass
+        except ChannelLost:
+            raise
+        except Exception as error:
+            self._broke(state, error)
+        self._quietly(self.recorder.close, effect.reason, state.node)
+        return CallResult("end", state, reason=effect.reason)
+
+    # -- effects
+
+    async def _perform(self, effect: Effect) -> Event:
+        match effect:
+            case Play(prompts):
+                return Played(await self._play(prompts))
+            case Collect(prompts, max_digits, timeout_s):
+                keys = self._keys(prompts)
+                digits = await self.channel.collect(keys, max_digits=max_digits, timeout_s=timeout_s)
+                return DigitsEntered(digits) if digits else NoInput()
+            case Lookup():
+                return await self._lookup(effect)
+            case Act():
+                return await self._act(effect)
+            case Record(prompts, max_s):
+                recording_id = uuid4().hex
+                seconds = await self.channel.record(self._keys(prompts), recording_id=recording_id, max_s=max_s)
+                return Recorded(recording_id, seconds)
+            case SendToQueue() | EndCall():
+                _refuse(effect)
+            case _:
+                assert_never(effect)
+
+    async def _play(self, prompts: Sequence[Prompt]) -> str:
+        keys = self._keys(prompts)
+        return await self.channel.play(keys) if keys else ""
+
+    def _keys(self, prompts: Sequence[Prompt]) -> list[str]:
+        """Prompt keys. A value that cannot be spoken is left out: the rest of the sentence still helps."""
+        keys: list[str] = []
+        for prompt in prompts:
+            if isinstance(prompt, str):
+                keys.append(prompt)
+                continue
+            try:
+                keys += self.speak(prompt)
+            except Exception as error:
+                log.warning(
+                    "cannot be spoken; left out", call_id=self.call.call_id, kind=prompt.kind, reason=str(error)
+                )
+        return keys
+
+    async def _lookup(self, effect: Lookup) -> Event:
+        """Ask with a deadline; the caller hears the filler when it takes long. Raises HungUp, ChannelLost."""
+        deadline = asyncio.get_running_loop().time() + LOOKUP_DEADLINE_S
+        asking = asyncio.ensure_future(self.lookups(effect.name, effect.args))
+        digits = ""
+        try:
+            await asyncio.wait({asking}, timeout=FILLER_AFTER_S)
+            if not asking.done() and effect.filler:
+                digits = await self.channel.play([effect.filler])
+            left_s = max(0.0, deadline - asyncio.get_running_loop().time())
+            await asyncio.wait({asking}, timeout=left_s)
+            if not asking.done():
+                return self._unanswered(effect.name, f"no answer in {LOOKUP_DEADLINE_S:g} s", digits)
+            return LookupDone(effect.name, asking.result(), digits)
+        except errors.Unavailable as error:
+            return self._unanswered(effect.name, error.message, digits)
+        except (errors.HungUp, ChannelLost):
+            raise
+        except Exception as error:
+            return self._unanswered(effect.name, f"{type(error).__name__}: {error}", digits)
+        finally:
+            asking.cancel()
+
+    def _unanswered(self, name: str, reason: str, digits: str) -> LookupFailed:
+        log.warning("lookup failed; the caller hears so", call_id=self.call.call_id, lookup=name, reason=reason)
+        return LookupFailed(name, reason, digits)
+
+    async def _act(self, effect: Act) -> Event:
+        try:
+            async with asyncio.timeout(ACT_DEADLINE_S):
+                return ActDone(effect.name, await self.acts(effect.name, effect.args, key=effect.key))
+        except errors.UraError as error:
+            reason = error.message
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+        log.error("act failed; the caller hears so", call_id=self.call.call_id, act=effect.name, reason=reason)
+        return ActFailed(effect.name, reason)
+
+    # -- the record
+
+    def _record(self, node: str, to: str, event: Event, after: Effect | None) -> None:
+        name, detail = describe(event, after)
+        self._quietly(self.recorder.step, node, name, detail | {"to": to})
+
+    def _save(self, state: State) -> None:
+        self._quietly(self.save, state)
+
+    def _quietly(self, write: Callable[..., None], *args: Any) -> None:
+        try:
+            write(*args)
+        except Exception as error:
+            log.error("not recorded; the call goes on", call_id=self.call.call_id, reason=f"{error}")
+
+
+def _refuse(effect: Effect) -> NoReturn:
+    raise AssertionError(f"{type(effect).__name__} ends the loop and is never performed")
+
+
+def describe(event: Event, after: Effect | None) -> tuple[str, dict[str, Json]]:
+    """Name and detail of an event for the record. Keys of a menu as they are; longer entries only counted, for they
+    may be a document or a telephone number."""
+    match event:
+        case Started():
+            return "started", {}
+        case DigitsEntered(digits):
+            single = isinstance(after, Collect) and after.max_digits == 1 and len(digits) == 1
+            return "digits", {"keys": digits} if single else {"count": len(digits)}
+        case NoInput():
+            return "no_input", {}
+        case Played(digits):
+            return "played", {"count": len(digits)} if digits else {}
+        case LookupDone(name):
+            return "lookup", {"name": name}
+        case LookupFailed(name, reason):
+            return "lookup_failed", {"name": name, "reason": reason}
+        case ActDone(name):
+            return "act", {"name": name}
+        case ActFailed(name, reason):
+            return "act_failed", {"name": name, "reason": reason}
+        case Recorded(recording_id, seconds):
+            return "recorded", {"recording_id": recording_id, "seconds": seconds}
+        case QueueLeft(queue, reason):
+            return "queue_left", {"queue": queue, "reason": reason}
+        case HungUp():
+            return "hung_up", {}
+        case _:
+            assert_never(event)
