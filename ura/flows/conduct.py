@@ -134,7 +134,7 @@ class _Conductor:
     draining: Callable[[], bool]
 
     async def run(self) -> CallResult:
-        state, effect = self._step(self.call.state, self.call.event, None)
+        state, effect = self._step(self.call.state, self.call.event)
         while True:
             match effect:
                 case SendToQueue(queue, priority):
@@ -156,15 +156,15 @@ class _Conductor:
                 self._broke(state, error)
                 state, effect = self._escape(state)
                 continue
-            state, effect = self._step(state, event, effect)
+            state, effect = self._step(state, event)
 
-    def _step(self, state: State, event: Event, after: Effect | None) -> tuple[State, Effect]:
+    def _step(self, state: State, event: Event) -> tuple[State, Effect]:
         try:
             new, effect = step(self.call.flow, state, event)
         except Exception as error:
             self._broke(state, error)
             new, effect = self._escape(state)
-        self._record(state.node or new.node, new.node, event, after)
+        self._record(state, new.node, event)
         return new, effect
 
     def _escape(self, state: State) -> tuple[State, Effect]:
@@ -243,6 +243,7 @@ class _Conductor:
         """Ask with a deadline; the caller hears the filler when it takes long. Raises HungUp, ChannelLost."""
         deadline = asyncio.get_running_loop().time() + LOOKUP_DEADLINE_S
         asking = asyncio.ensure_future(self.lookups(effect.name, effect.args))
+        asking.add_done_callback(_seen)
         digits = ""
         try:
             await asyncio.wait({asking}, timeout=FILLER_AFTER_S)
@@ -279,9 +280,9 @@ class _Conductor:
 
     # -- the record
 
-    def _record(self, node: str, to: str, event: Event, after: Effect | None) -> None:
-        name, detail = describe(event, after)
-        self._quietly(self.recorder.step, node, name, detail | {"to": to})
+    def _record(self, at: State, to: str, event: Event) -> None:
+        name, detail = describe(event, single_key=at.want == 1)
+        self._quietly(self.recorder.step, at.node or to, name, detail | {"to": to})
 
     def _save(self, state: State) -> None:
         self._quietly(self.save, state)
@@ -293,19 +294,24 @@ class _Conductor:
             log.error("not recorded; the call goes on", call_id=self.call.call_id, reason=f"{error}")
 
 
+def _seen(asking: asyncio.Future[dict[str, Json]]) -> None:
+    """An answer that nobody waits for any more is no news: keeps asyncio from logging it."""
+    if not asking.cancelled():
+        asking.exception()
+
+
 def _refuse(effect: Effect) -> NoReturn:
     raise AssertionError(f"{type(effect).__name__} ends the loop and is never performed")
 
 
-def describe(event: Event, after: Effect | None) -> tuple[str, dict[str, Json]]:
-    """Name and detail of an event for the record. Keys of a menu as they are; longer entries only counted, for they
-    may be a document or a telephone number."""
+def describe(event: Event, *, single_key: bool) -> tuple[str, dict[str, Json]]:
+    """Name and detail of an event for the record. The key pressed in a menu as it is; other entries only counted, for
+    they may be a document or a telephone number."""
     match event:
         case Started():
             return "started", {}
         case DigitsEntered(digits):
-            single = isinstance(after, Collect) and after.max_digits == 1 and len(digits) == 1
-            return "digits", {"keys": digits} if single else {"count": len(digits)}
+            return "digits", {"keys": digits} if single_key and len(digits) == 1 else {"count": len(digits)}
         case NoInput():
             return "no_input", {}
         case Played(digits):

@@ -30,6 +30,10 @@ ACTED: dict[type[BaseNode], Callable[[str], bool]] = {
 }
 
 
+def _never(edge: str) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Edge:
     """`acted`: the caller pressed or said something to get here; silence does not lead this way."""
@@ -46,12 +50,13 @@ class Graph:
         self.flow = compiled.flow
         self.nodes = compiled.nodes
         self._compiled = compiled
-        self.edges = {
-            key: [e for e in self._edges(key, node) if e.to in self.nodes] for key, node in self.nodes.items()
-        }
+        self.edges = {key: self._known(key, node) for key, node in self.nodes.items()}
+
+    def _known(self, key: str, node: BaseNode) -> list[Edge]:
+        return [edge for edge in self._edges(key, node) if edge.to in self.nodes]
 
     def _edges(self, key: str, node: BaseNode) -> Iterator[Edge]:
-        acted = ACTED.get(type(node), lambda _: False)
+        acted = ACTED.get(type(node), _never)
         for name, to in self._leading(key, node):
             yield Edge(name, to, acted(name) or name == "invalid")
 

@@ -171,9 +171,9 @@ def _nodes(flow: Flow, known: Known) -> Iterator[FlowMistake]:
     if known.prompts is not None:
         fallback = flow.fallback
         sets = (fallback.prompts, fallback.protocol, fallback.goodbye, fallback.no_input, fallback.invalid)
-        for prompt in (says for prompts in sets for says in prompts):
-            if isinstance(prompt, str) and prompt not in known.prompts:
-                yield mistakes.PromptUnknown(flow.key, "fallback", prompt=prompt)
+        for says in (says for prompts in sets for says in prompts):
+            if isinstance(says, str) and says not in known.prompts:
+                yield mistakes.PromptUnknown(flow.key, "fallback", prompt=says)
     if known.queues is not None and flow.fallback.queue not in known.queues:
         yield mistakes.QueueUnknown(flow.key, "fallback", queue=flow.fallback.queue)
 

@@ -43,9 +43,11 @@ def escape(compiled: CompiledFlow, state: State) -> tuple[State, Effect]:
         c.mode = Mode.LIVE
         effect = _run(c, Go(c.flow.person))
     else:
-        c.phase = "queue" if c.mode is not Mode.FALLBACK or c.phase == "" else c.phase
-        c.mode = Mode.FALLBACK
-        c.owed = () if c.escapes > 3 else c.owed
+        if c.mode is not Mode.FALLBACK:
+            _leave(c)
+            c.mode = Mode.FALLBACK
+            c.turn("", clear=True)
+        c.phase = c.phase or "queue"
         effect = _fall_back(c)
     c.spent += 1
     return c.frozen(), effect
