@@ -115,8 +115,12 @@ async def close_ticket(
     return ticket
 
 
+async def find_ticket(session: AsyncSession, ticket_id: str) -> Ticket | None:
+    return await session.get(Ticket, ticket_id)
+
+
 async def get_ticket(session: AsyncSession, ticket_id: str) -> Ticket:
-    ticket = await session.get(Ticket, ticket_id)
+    ticket = await find_ticket(session, ticket_id)
     if ticket is None:
         raise TicketNotFound("There is no such ticket.")
     return ticket

@@ -1,0 +1,133 @@
+"""What routes ask for: the wired objects, a database session, and whoever asks, with the permission it takes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, cast
+
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.errors import Forbidden, NotLoggedIn
+from api.live import Broadcaster
+from api.metrics import Metrics
+from api.reader import Reader
+from api.security import SECURE_SESSION_COOKIE, SESSION_COOKIE
+from ura import users
+from ura.db import Sessions
+from ura.errors import Unavailable
+from ura.protocol import Protocols
+from ura.settings import Settings
+from ura.users import Actor, LoginLimits, Permission
+
+ANSWER_WITHIN_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """What api/main.py built, for the routes."""
+
+    settings: Settings
+    sessions: Sessions
+    limits: LoginLimits
+    protocols: Protocols
+    broadcaster: Broadcaster
+    reader: Reader
+    metrics: Metrics
+
+
+def wired(request: Request) -> Wired:
+    return cast(Wired, request.app.state.wired)
+
+
+WiredDep = Annotated[Wired, Depends(wired)]
+
+
+async def _session(things: WiredDep) -> AsyncIterator[AsyncSession]:
+    async with things.sessions.begin() as session:
+        yield session
+
+
+# scope="function": committed before the answer leaves, so what was answered is what is stored.
+SessionDep = Annotated[AsyncSession, Depends(_session, scope="function")]
+
+bearer_token = HTTPBearer(auto_error=False, scheme_name="token", description="A token made with `prosa token create`.")
+_cookie = APIKeyCookie(name=SESSION_COOKIE, auto_error=False, scheme_name="session", description="The panel's log-in.")
+
+
+def session_token(request: Request) -> str | None:
+    return request.cookies.get(SECURE_SESSION_COOKIE) or request.cookies.get(SESSION_COOKIE)
+
+
+async def find_actor(things: Wired, *, bearer: str | None, cookie: str | None) -> Actor | None:
+    """In a short transaction of its own. A bearer token that is wrong is not rescued by a cookie."""
+    now = datetime.now(UTC)
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN_S), things.sessions.begin() as session:
+            if bearer is not None:
+                return await users.find_token_actor(session, token=bearer, now=now)
+            if cookie is not None:
+                return await users.find_session_actor(session, token=cookie, now=now)
+    except TimeoutError as error:
+        raise Unavailable("The database does not answer. Try again in a moment.") from error
+    return None
+
+
+async def allow(request: Request, things: Wired, permission: Permission, *, bearer: str | None) -> Actor:
+    """Whoever asks, when they may. Raises NotLoggedIn, Forbidden."""
+    actor = await find_actor(things, bearer=bearer, cookie=session_token(request))
+    if actor is None:
+        raise NotLoggedIn("Send a valid token as `Authorization: Bearer …`, or log in to the panel.")
+    request.state.actor = actor
+    if not actor.may(permission):
+        raise Forbidden(f"This needs the permission {permission}. Ask an administrator for it.")
+    return actor
+
+
+class Rule:
+    """The dependency that every route has: who may? tests/api/test_permissions.py fails for a route without one."""
+
+
+@dataclass(frozen=True)
+class Requires(Rule):
+    """Whoever has the permission."""
+
+    permission: Permission
+
+    async def __call__(
+        self,
+        request: Request,
+        things: WiredDep,
+        bearer: Annotated[HTTPAuthorizationCredentials | None, Security(bearer_token)],
+        _documented: Annotated[str | None, Security(_cookie)],
+    ) -> Actor:
+        actor = await find_actor(things, bearer=bearer.credentials if bearer else None, cookie=session_token(request))
+        if actor is None:
+            raise NotLoggedIn("Send a valid token as `Authorization: Bearer …`, or log in to the panel.")
+        request.state.actor = actor
+        if not actor.may(self.permission):
+            raise Forbidden(f"This needs the permission {self.permission}. Ask an administrator for it.")
+        return actor
+
+
+@dataclass(frozen=True)
+class OpenToAll(Rule):
+    """A route that anybody may call says so, and why."""
+
+    because: str
+
+    async def __call__(self) -> None:
+        return None
+
+
+CallReader = Annotated[Actor, Depends(Requires(Permission.CALLS_READ))]
+LeadReader = Annotated[Actor, Depends(Requires(Permission.LEADS_READ))]
+TicketReader = Annotated[Actor, Depends(Requires(Permission.TICKETS_READ))]
+TicketWriter = Annotated[Actor, Depends(Requires(Permission.TICKETS_WRITE))]
+CoverageReader = Annotated[Actor, Depends(Requires(Permission.COVERAGE_READ))]
+PlanReader = Annotated[Actor, Depends(Requires(Permission.PLANS_READ))]
+FlowReader = Annotated[Actor, Depends(Requires(Permission.FLOWS_READ))]
+HealthReader = Annotated[Actor, Depends(Requires(Permission.HEALTH_READ))]
+PanelUser = Annotated[Actor, Depends(Requires(Permission.PANEL_USE))]

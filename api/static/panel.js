@@ -1,0 +1,51 @@
+// The little that htmx does not do: running clocks, the state of the live line, keys, no row twice.
+"use strict";
+(function () {
+  function spoken(seconds) {
+    if (seconds < 60) return seconds + " s";
+    if (seconds < 3600) return Math.floor(seconds / 60) + " min " + String(seconds % 60).padStart(2, "0") + " s";
+    return Math.floor(seconds / 3600) + " h " + String(Math.floor((seconds % 3600) / 60)).padStart(2, "0") + " min";
+  }
+
+  // The clock of the server counts: a browser whose clock is wrong still shows the right duration.
+  const skew = Date.now() - Number(document.body.dataset.now || Date.now());
+  function tick() {
+    const now = Date.now() - skew;
+    for (const clock of document.querySelectorAll("[data-since]")) {
+      clock.textContent = spoken(Math.max(0, Math.round((now - Number(clock.dataset.since)) / 1000)));
+    }
+  }
+  setInterval(tick, 1000);
+  tick();
+
+  // A row that comes in replaces the one that is there (after a reconnect, or from "live" to "the last hundred").
+  document.addEventListener("htmx:oobBeforeSwap", function (event) {
+    const incoming = event.detail.fragment;
+    if (!incoming || !incoming.querySelectorAll) return;
+    for (const row of incoming.querySelectorAll("[data-row]")) {
+      const here = document.getElementById(row.id);
+      if (here && !event.detail.target.isSameNode(here)) here.remove();
+    }
+  });
+  document.addEventListener("htmx:oobAfterSwap", tick);
+
+  document.addEventListener("htmx:sseOpen", function () { document.body.dataset.line = "open"; });
+  document.addEventListener("htmx:sseError", function () { document.body.dataset.line = "lost"; });
+
+  // "/" goes to the search field, as in most panels; "j" and "k" walk the calls.
+  document.addEventListener("keydown", function (event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
+    if (event.key === "/") {
+      const field = document.querySelector("[data-search]");
+      if (!field) return;
+      event.preventDefault();
+      field.closest("details")?.setAttribute("open", "");
+      field.focus();
+    } else if (event.key === "j" || event.key === "k") {
+      const links = Array.from(document.querySelectorAll("[data-row] a[data-open]"));
+      const at = links.indexOf(document.activeElement);
+      const next = links[event.key === "j" ? at + 1 : Math.max(0, at - 1)];
+      if (next) next.focus();
+    }
+  });
+})();

@@ -1,0 +1,74 @@
+"""What the phone side would have written: records as the projector applies them."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from ura.db import Sessions
+from ura.journal import Record
+from ura.models import Did, DidKind
+from ura.projection import apply_batch
+
+CALLER = "+5511933330002"
+DID = "551133330001"
+
+
+def moment(seconds_ago: float = 0) -> str:
+    return (datetime.now(UTC) - timedelta(seconds=seconds_ago)).isoformat()
+
+
+def record(kind: str, **data: Any) -> Record:
+    return Record(kind=kind, key=f"{data.get('call_id', '')}:{data.get('seq', kind)}", at=moment(), data=data)
+
+
+def opened(call_id: str, *, seconds_ago: float = 30, protocol: str = "", **data: Any) -> Record:
+    given = {
+        "uniqueid": f"{uuid4().int % 10**10}.1",
+        "linkedid": "1.1",
+        "protocol": protocol or str(uuid4().int)[:12],
+        "caller": CALLER,
+        "did": DID,
+        "door": "flow",
+        "flow_key": "provedor",
+        "flow_version": 1,
+    }
+    return record("call_opened", call_id=call_id, opened_at=moment(seconds_ago), **given | data)
+
+
+def step(call_id: str, seq: int, node: str, event: str, *, to: str, seconds_ago: float, **detail: Any) -> Record:
+    return record(
+        "call_step",
+        call_id=call_id,
+        seq=seq,
+        node=node,
+        event=event,
+        detail=detail | {"to": to},
+        at=moment(seconds_ago),
+    )
+
+
+def walked(call_id: str, *, seconds_ago: float = 30) -> list[Record]:
+    """Greeting, "1" in the first menu, then the question home or business."""
+    return [
+        step(call_id, 1, "greeting", "started", to="greeting", seconds_ago=seconds_ago),
+        step(call_id, 2, "greeting", "played", to="main", seconds_ago=seconds_ago - 4),
+        step(call_id, 3, "main", "digits", to="audience", seconds_ago=seconds_ago - 10, keys="1"),
+    ]
+
+
+def closed(call_id: str, outcome: str = "done") -> Record:
+    return record("call_closed", call_id=call_id, outcome=outcome, ended_at=moment(), last_node="audience")
+
+
+async def write(sessions: Sessions, *records: Record) -> None:
+    async with sessions.begin() as session:
+        await apply_batch(session, records)
+
+
+async def write_line(sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        session.add(Did(number=DID, label="Fixo", kind=DidKind.LANDLINE, flow_key="provedor"))
+
+
+def new_id() -> str:
+    return uuid4().hex

@@ -1,0 +1,114 @@
+"""Calls through the API: found, paged, told with their path, numbers masked."""
+
+import pytest
+
+from tests.api.conftest import Client
+from tests.api.records import CALLER, DID, closed, new_id, opened, walked, write, write_line
+from ura.db import Sessions
+
+CALLS = "/api/v1/calls"
+
+
+async def test_calls_are_listed_newest_first_page_by_page(sessions: Sessions, program: Client) -> None:
+    ids = [new_id() for _ in range(5)]
+    await write(sessions, *(opened(call_id, seconds_ago=100 - n) for n, call_id in enumerate(ids)))
+    seen: list[str] = []
+    async with program("calls:read", "phones:see") as client:
+        cursor = ""
+        while True:
+            page = (await client.get(CALLS, params={"limit": 2, "cursor": cursor})).json()
+            seen += [call["id"] for call in page["items"]]
+            if not (cursor := page["next_cursor"]):
+                break
+    assert seen == ids[::-1]
+
+
+async def test_calls_are_filtered(sessions: Sessions, program: Client) -> None:
+    live, gone, rescued = new_id(), new_id(), new_id()
+    await write(
+        sessions,
+        opened(live),
+        opened(gone, caller="+5511944440000"),
+        closed(gone, "abandoned"),
+        opened(rescued, door="rescue", did="551133330003"),
+    )
+    async with program("calls:read", "phones:see") as client:
+
+        async def found(**params: object) -> set[str]:
+            answer = await client.get(CALLS, params=params)  # type: ignore[arg-type]
+            assert answer.status_code == 200, answer.text
+            return {call["id"] for call in answer.json()["items"]}
+
+        assert await found(live=True) == {live, rescued}
+        assert await found(outcome="abandoned") == {gone}
+        assert await found(door="rescue") == {rescued}
+        assert await found(did=DID) == {live, gone}
+        assert await found(caller="(11) 94444-0000") == {gone}
+        assert await found(**{"from": "2100-01-01T00:00:00Z"}) == set()
+        assert await found(**{"to": "2100-01-01T00:00:00-03:00"}) == {live, gone, rescued}
+
+
+async def test_one_call_tells_its_steps_and_its_path(sessions: Sessions, program: Client) -> None:
+    call_id = new_id()
+    await write_line(sessions)
+    await write(sessions, opened(call_id), *walked(call_id))
+    async with program("calls:read", "phones:see") as client:
+        call = (await client.get(f"{CALLS}/{call_id}")).json()
+    assert call["caller"] == CALLER
+    assert call["stage"] == "flow"
+    assert [(step["node"], step["event"]) for step in call["steps"]] == [
+        ("greeting", "started"),
+        ("greeting", "played"),
+        ("main", "digits"),
+    ]
+    assert [(stop["node"], stop["keys"], stop["seconds"]) for stop in call["path"]] == [
+        ("greeting", [], 4),
+        ("main", ["1"], 6),
+        ("audience", [], None),
+    ]
+
+
+async def test_whoever_may_not_see_numbers_cannot_ask_for_them_either(sessions: Sessions, program: Client) -> None:
+    call_id = new_id()
+    await write(sessions, opened(call_id))
+    async with program("calls:read") as client:
+        [call] = (await client.get(CALLS)).json()["items"]
+        refused = await client.get(CALLS, params={"caller": CALLER})
+    assert call["caller"] == "+5511*****0002"
+    assert refused.status_code == 403
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("params", "code", "says"),
+    [
+        ({"limit": 1000}, "invalid-request", "query.limit"),
+        ({"outcome": "never"}, "invalid-request", "query.outcome"),
+        ({"cursor": "x"}, "bad-cursor", "next_cursor"),
+        ({"from": "2026-11-22T08:00:00"}, "bad-input", "time zone"),
+        ({"caller": "hello"}, "bad-input", "area code"),
+    ],
+)
+async def test_what_cannot_be_understood_is_answered_with_what_to_do(
+    program: Client, params: dict[str, str], code: str, says: str
+) -> None:
+    async with program() as client:
+        answer = await client.get(CALLS, params=params)
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == code
+    assert says in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_call_that_is_not_there_is_not_found(program: Client) -> None:
+    async with program() as client:
+        answer = await client.get(f"{CALLS}/{new_id()}")
+    assert answer.status_code == 404
+    assert answer.json() == {
+        "type": "urn:prosa:problem:call-not-found",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "There is no such call.",
+        "code": "call-not-found",
+    }
