@@ -297,12 +297,12 @@ def _write_rescue(settings: Settings, folder: Path) -> None:
             library.mkdir(exist_ok=True)
             shutil.copy(origin, library / origin.name)
     python = "/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.executable
-    script, state = ROOT / "agi/rescue.py", settings.state_dir.resolve()
+    script, state = ROOT / "agi/rescue.py", shlex.quote(str(settings.state_dir.resolve()))
     start = (
         f"import runpy, sys; sys.path.insert(0, {str(library)!r}); runpy.run_path({str(script)!r}, run_name='__main__')"
     )
     rescue = folder / "rescue"
-    _write(rescue, f'#!/bin/sh\nexec {python} -SEc {shlex.quote(start)} {shlex.quote(str(state))} "$@"\n')
+    _write(rescue, f'#!/bin/sh\nPROSA_STATE_DIR={state} exec {python} -SEc {shlex.quote(start)} "$@"\n')
     rescue.chmod(0o755)
 
 

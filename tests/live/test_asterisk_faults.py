@@ -1,0 +1,268 @@
+"""Whatever happens to our server, the caller hears something true and gets a way on (dialplan/ on a real Asterisk).
+
+The server is a fake with one fault each; the callers are real SIP phones.
+"""
+
+import asyncio
+import csv
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from prosa import asterisk as asterisks
+from prosa.asterisk import Asterisk
+from prosa.caller import Call, Caller
+from prosa.heard import Fingerprints
+from tests.conftest import free_port
+from tests.live.fake_agi import Session, die, listening, speak_never, then_end, then_queue
+from ura.settings import Settings
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(90)]
+
+LANDLINE, CORPORATE = "551133330001", "551133330003"
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(
+        state_dir=tmp_path_factory.mktemp("asterisk") / "state",
+        sip_port=free_port(socket.SOCK_DGRAM),
+        ami_port=free_port(),
+        agi_port=free_port(),
+        rtp_first_port=41000,
+        rtp_last_port=41399,
+        max_calls=25,
+    )
+
+
+@pytest.fixture(scope="module")
+def asterisk(settings: Settings) -> Iterator[Asterisk]:
+    if asterisks.find(settings) is None:
+        asterisks.install(settings)
+    running = asterisks.start(settings)
+    yield running
+    asterisks.stop(running)
+
+
+@pytest.fixture(scope="module")
+def prompts() -> Fingerprints:
+    return Fingerprints.of_folders(asterisks.PROMPTS)
+
+
+@pytest.fixture
+async def caller(asterisk: Asterisk, settings: Settings, prompts: Fingerprints) -> AsyncIterator[Caller]:
+    async with Caller(settings.sip_port, index=prompts) as phone:
+        yield phone
+    await no_channels(asterisk)
+
+
+async def until(test: Callable[[], bool], timeout_s: float = 5) -> None:
+    """Asterisk and the fake server do not tell us; ask until it is so."""
+    async with asyncio.timeout(timeout_s):
+        while not test():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+async def no_channels(asterisk: Asterisk) -> None:
+    """Every test ends here: nothing of its calls may be left."""
+    await until(lambda: "0 active channels" in asterisk.command("core show channels"))
+
+
+def spoke_s(call: Call, since: float | None) -> float:
+    """Seconds from a moment until the first prompt heard."""
+    first = min(call.moment(one.started_s) for one in call.hearings())
+    return first - (since or 0.0)
+
+
+async def test_server_down_is_heard_at_once_and_leads_to_a_person(caller: Caller) -> None:
+    calls = [await caller.dial(LANDLINE) for _ in range(20)]
+    for call in calls:
+        await call.answered()
+        await call.heard("rescue.menu", "system.limited")
+        assert spoke_s(call, call.answered_at) < 0.5
+    for call in calls:
+        # Nobody is logged in: the queue gives the caller back, and the call ends with a promise.
+        await call.heard("rescue.registered", "system.all_busy", timeout_s=30)
+        await call.ended(30)
+
+
+async def test_server_that_takes_the_call_and_never_speaks_is_left_within_five_seconds(
+    caller: Caller, asterisk: Asterisk, settings: Settings
+) -> None:
+    async with listening(speak_never, settings.agi_port) as agi:
+        stay = [await caller.dial(LANDLINE) for _ in range(10)]
+        leave = [await caller.dial(LANDLINE) for _ in range(10)]
+        await until(lambda: len(agi.sessions) == 20)
+        for call in leave:
+            await call.hang_up()
+        await until(lambda: agi.gone == 10, timeout_s=1)
+        for call in stay:
+            await call.heard("rescue.menu", "system.limited")
+            assert spoke_s(call, call.dialled_at) < 5
+        for call in stay:
+            await call.hang_up()
+    await no_channels(asterisk)
+
+
+async def test_worker_that_dies_is_followed_by_another_which_resumes(caller: Caller, settings: Settings) -> None:
+    async def dies_once(session: Session) -> None:
+        await (die if session.path == "inbound" else then_end)(session)
+
+    async with listening(dies_once, settings.agi_port) as agi:
+        call = await caller.dial(LANDLINE)
+        await call.ended()
+    assert agi.paths == ["inbound", "resume"]
+
+
+async def test_workers_that_keep_dying_lead_to_a_person(caller: Caller, settings: Settings) -> None:
+    async with listening(die, settings.agi_port) as agi:
+        call = await caller.dial(LANDLINE)
+        await call.heard("rescue.menu", "system.limited")
+        await call.hang_up()
+    assert agi.paths == ["inbound", "resume", "resume"]
+
+
+async def test_queue_with_nobody_logged_in_gives_the_caller_back_to_the_flow(
+    caller: Caller, settings: Settings
+) -> None:
+    async def flow(session: Session) -> None:
+        await (then_queue("suporte") if session.path == "inbound" else then_end)(session)
+
+    async with listening(flow, settings.agi_port) as agi:
+        call = await caller.dial(LANDLINE)
+        await call.ended()
+    assert agi.paths == ["inbound", "queue-left?reason=empty"]
+
+
+async def test_queue_that_does_not_exist_becomes_l1(caller: Caller, settings: Settings) -> None:
+    async def flow(session: Session) -> None:
+        await (then_queue("nenhuma") if session.path == "inbound" else then_end)(session)
+
+    async with listening(flow, settings.agi_port) as agi:
+        call = await caller.dial(LANDLINE)
+        await call.ended()
+    assert agi.paths == ["inbound", "queue-left?reason=empty"]
+
+
+async def test_call_waits_hears_its_place_and_reaches_the_attendant(
+    caller: Caller, asterisk: Asterisk, settings: Settings, prompts: Fingerprints
+) -> None:
+    async with (
+        listening(then_queue("l1", URA_PROTOCOL="263260000015"), settings.agi_port),
+        Caller(settings.sip_port, index=prompts) as phone,
+    ):
+        await phone.register("ramal-101", asterisks.attendant_secret(settings, "101"))
+        first = await caller.dial(LANDLINE, from_="+5511987650001")
+        ringing = await phone.incoming()
+        second = await caller.dial(LANDLINE, from_="+5511987650002")
+        ringing.answer()
+        await ringing.answered()
+        await second.heard("queue.you_are_next")
+        await second.hang_up()
+        await ringing.hang_up()
+        await first.ended()
+    await no_channels(asterisk)
+    with (settings.state_dir / "asterisk/log/cdr-csv/Master.csv").open() as file:
+        rows = [row for row in csv.reader(file) if "263260000015" in row]
+    assert {row[1] for row in rows} == {"+5511987650001", "+5511987650002"}
+
+
+async def test_waiting_caller_who_presses_1_is_given_back_to_the_flow(
+    caller: Caller, settings: Settings, prompts: Fingerprints
+) -> None:
+    async def flow(session: Session) -> None:
+        await (then_queue("l1") if session.path == "inbound" else then_end)(session)
+
+    async with (
+        listening(flow, settings.agi_port) as agi,
+        Caller(settings.sip_port, index=prompts) as phone,
+    ):
+        await phone.register("ramal-101", asterisks.attendant_secret(settings, "101"))
+        call = await caller.dial(LANDLINE)
+        await phone.incoming()
+        await call.press("1")
+        await call.ended()
+    assert agi.paths == ["inbound", "queue-left?reason=key"]
+
+
+async def test_corporate_number_rings_its_own_queue_and_never_meets_the_server(
+    caller: Caller, settings: Settings, prompts: Fingerprints
+) -> None:
+    async with (
+        listening(then_end, settings.agi_port) as agi,
+        Caller(settings.sip_port, index=prompts) as phone,
+    ):
+        await phone.register("ramal-201", asterisks.attendant_secret(settings, "201"))
+        call = await caller.dial(CORPORATE)
+        await call.heard("system.corporate")
+        ringing = await phone.incoming()
+        ringing.answer()
+        await ringing.answered()
+        await call.hang_up()
+        await ringing.ended()
+    assert agi.paths == []
+
+
+async def test_corporate_caller_hears_a_promise_when_nobody_is_there(caller: Caller, settings: Settings) -> None:
+    async with listening(then_end, settings.agi_port) as agi:
+        call = await caller.dial(CORPORATE)
+        await call.heard("rescue.registered", "system.all_busy", timeout_s=20)
+        await call.ended()
+    assert agi.paths == []
+
+
+async def test_one_call_too_many_gets_503_and_the_others_stay(caller: Caller, settings: Settings) -> None:
+    async with listening(speak_never, settings.agi_port) as agi:
+        calls = [await caller.dial(LANDLINE) for _ in range(settings.max_calls)]
+        await until(lambda: len(agi.sessions) == settings.max_calls)
+        excess = [await caller.dial(LANDLINE) for _ in range(5)]
+        for call in excess:
+            await call.ended(1)
+            assert call.code == 503
+        assert all(call.ended_at is None for call in calls)
+        for call in calls:
+            await call.hang_up()
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "filtered"),
+    [
+        ("+5511987654321", "Maria da Silva", ("+5511987654321", "Maria da Silva")),
+        ("anonymous", "Anonymous", ("", "")),
+        ("1199999${SHELL(id)}", 'a"b,c;=cmd${SHELL(id)}<b>', ("1199999", None)),
+        ("9" * 60, "x" * 300, ("9" * 20, None)),
+    ],
+    ids=["usual", "withheld", "hostile", "long"],
+)
+async def test_number_and_name_are_filtered_before_the_server_sees_them(
+    caller: Caller, settings: Settings, number: str, name: str, filtered: tuple[str, str | None]
+) -> None:
+    async with listening(then_end, settings.agi_port) as agi:
+        call = await caller.dial(LANDLINE, from_=number, name=name)
+        await call.ended()
+    environment = agi.sessions[0].environment
+    seen = {
+        key: "" if environment[key] == "unknown" else environment[key] for key in ("agi_callerid", "agi_calleridname")
+    }
+    assert seen["agi_callerid"] == filtered[0]
+    assert set(seen["agi_calleridname"]) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789. ")
+    assert len(seen["agi_calleridname"]) <= 40
+    if filtered[1] is not None:
+        assert seen["agi_calleridname"] == filtered[1]
+
+
+@pytest.mark.parametrize("dialled", ["0800999", "abc", "h", "T", "551133339999", "+5500'\"$", "100&PJSIP"])
+async def test_number_that_is_not_ours_goes_to_the_flow_too(caller: Caller, settings: Settings, dialled: str) -> None:
+    async with listening(then_end, settings.agi_port) as agi:
+        call = await caller.dial(dialled)
+        await call.ended()
+    assert agi.paths == ["inbound"]
+
+
+def test_log_of_all_this_has_no_error_and_nothing_runs_as_root(asterisk: Asterisk, settings: Settings) -> None:
+    log = (settings.state_dir / "asterisk/log/messages.log").read_text()
+    assert [line for line in log.splitlines() if "ERROR" in line] == []
+    status = Path(f"/proc/{asterisk.process.pid}/status").read_text()
+    assert "\nUid:\t0\t" not in status
