@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from prosa.heard import RATE, Fingerprints, Heard, Listener
+from prosa.heard import Fingerprints, Heard, Listener
 
 POLL_S = 0.05
 
@@ -140,9 +140,9 @@ class Call:
             if (later := [start for start in starts if start > pressed])
         ]
 
-    @property
-    def recorded_s(self) -> float:
-        return self._read / RATE
+    def same(self, key: str) -> str:
+        """The name under which `key` is heard: two keys with the same audio cannot be told apart."""
+        return self._caller.index.same(key)
 
     # --- events
 

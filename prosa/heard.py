@@ -10,11 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 RATE = 8000
 WINDOW = 160  # bytes: 20 ms, one packet
@@ -208,17 +206,3 @@ def silences(recording: bytes, *, at_least_s: float = 1.0) -> list[tuple[float, 
         for a, b in pairwise(edges.tolist())
         if (b - 1 - a) * WINDOW / RATE >= at_least_s
     ]
-
-
-def texts(prompts_dir: Path) -> dict[str, str]:
-    """What each prompt says, from the catalogue and the pieces."""
-    said: dict[str, str] = {}
-    for name in ("pieces.yaml", "catalogue.yaml"):
-        file = prompts_dir / name
-        if file.exists():
-            said.update({str(key): _text(value) for key, value in yaml.safe_load(file.read_text("utf-8")).items()})
-    return said
-
-
-def _text(value: Any) -> str:
-    return " ".join(str(value["text"] if isinstance(value, dict) else value).split())

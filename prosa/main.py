@@ -1,0 +1,253 @@
+"""The command `prosa`. What a command needs is imported when it runs, so that `--help` is there at once."""
+
+import asyncio
+from collections.abc import Coroutine
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+app = typer.Typer(
+    help="Prosa, the telephone service of an internet provider.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+db = typer.Typer(help="The database.", no_args_is_help=True)
+prompts = typer.Typer(help="What callers hear.", no_args_is_help=True)
+voices = typer.Typer(help="The synthetic voice.", no_args_is_help=True)
+demo = typer.Typer(help="The demo provider.", no_args_is_help=True)
+user = typer.Typer(help="Who may log in.", no_args_is_help=True)
+imports = typer.Typer(help="Load neighbourhoods, plans and offers from CSV files.", no_args_is_help=True)
+for name, group in {
+    "db": db, "prompts": prompts, "voices": voices, "demo": demo, "user": user, "import": imports,
+}.items():  # fmt: skip
+    app.add_typer(group, name=name)
+
+T = TypeVar("T")
+FORWARD = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": ["--no-help-here"]}
+
+
+def main() -> None:
+    app()
+
+
+def _fail(message: object) -> NoReturn:
+    typer.echo(str(message), err=True)
+    raise typer.Exit(1)
+
+
+def _settings() -> Any:
+    from pydantic import ValidationError
+
+    from ura import settings
+
+    try:
+        return settings.load()
+    except ValidationError as error:
+        lines = [
+            f"PROSA_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']} (is {e['input']!r})" for e in error.errors()
+        ]
+        _fail("\n".join(lines))
+
+
+def _forward(context: typer.Context, module: str, attribute: str) -> None:
+    """Hand the rest of the command line to a command or group that another module defines."""
+    target = getattr(import_module(module), attribute)
+    command: Any
+    if isinstance(target, typer.Typer):
+        command = typer.main.get_group(target)
+    else:
+        single = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None, add_completion=False)
+        single.command()(target)
+        command = typer.main.get_command(single)
+    command.main(args=context.args, prog_name=context.command_path)
+
+
+# --- everything
+
+
+@app.command()
+def run(
+    first_call: Annotated[bool, typer.Option(help="Call ourselves once before saying ready.")] = True,
+) -> None:
+    """Start everything in the foreground; Ctrl-C stops it."""
+    from prosa.run import run as run_everything
+
+    raise typer.Exit(asyncio.run(run_everything(_settings(), say=typer.echo, first_call=first_call)))
+
+
+@app.command()
+def call(
+    number: Annotated[str, typer.Argument(help="The number to dial, such as 551133330001.")],
+    keys: Annotated[
+        str, typer.Option(help="Groups of keys with commas between, each pressed at the next prompt.")
+    ] = "",
+    from_: Annotated[str, typer.Option("--from", help="The caller's number.")] = "+5511987654321",
+    listen: Annotated[float, typer.Option(help="Seconds to listen after the last key.")] = 30.0,
+) -> None:
+    """Place one real call and tell what the caller heard, with the second it began."""
+    from prosa.caller import CallerError
+    from prosa.calling import place
+
+    groups = [group.strip() for group in keys.split(",") if group.strip()]
+    if any(set(group) - set("0123456789*#ABCD") for group in groups):
+        _fail(f"--keys {keys}: only 0-9, * and # can be pressed.")
+    settings = _settings()
+    try:
+        outcome = asyncio.run(place(settings, number, say=typer.echo, keys=groups, from_=from_, listen_s=listen))
+    except CallerError as error:
+        _fail(error)
+    typer.echo(outcome.line)
+    if not outcome.answered:
+        _fail(f"Is prosa running, with SIP on {settings.sip_host}:{settings.sip_port}? Ask: prosa doctor")
+
+
+@app.command()
+def doctor() -> None:
+    """Look at every part; each red line says what puts it right."""
+    from prosa.doctor import examine
+    from ura import logs
+
+    settings = _settings()
+    logs.configure(environment=settings.environment, level="CRITICAL")  # what it finds is said below
+    checks = asyncio.run(examine(settings))
+    for check in checks:
+        mark = typer.style("ok  ", fg="green") if check.well else typer.style("BAD ", fg="red", bold=True)
+        typer.echo(f"{mark} {check.name}: {check.found}" + ("" if check.well else f"\n     -> {check.remedy}"))
+    raise typer.Exit(0 if all(check.well for check in checks) else 1)
+
+
+# --- flows
+
+
+@app.command(context_settings=FORWARD)
+def simulate(context: typer.Context) -> None:
+    """Walk through a flow in the terminal, with no telephone."""
+    _forward(context, "prosa.simulate", "simulate")
+
+
+@app.command(context_settings=FORWARD)
+def flow(context: typer.Context) -> None:
+    """Check flow documents before they are published."""
+    _forward(context, "prosa.simulate", "flow_commands")
+
+
+# --- database and content
+
+
+@db.command("upgrade")
+def db_upgrade() -> None:
+    """Bring the tables to the newest version."""
+    from ura.migrate import upgrade
+
+    settings = _settings()
+    asyncio.run(upgrade(settings.db_url))
+    typer.echo("The database is up to date.")
+
+
+@demo.command("load")
+def demo_load() -> None:
+    """Load the demo provider into an empty database."""
+    from prosa.setup import demo_into_empty
+
+    typer.echo(_or_refusal(demo_into_empty(_settings())))
+
+
+@user.command("add")
+def user_add(
+    email: Annotated[str, typer.Argument(help="E-mail or log-in name.")],
+    role: Annotated[str, typer.Option(help="admin, supervisor, attendant, technician or owner")] = "attendant",
+    name: Annotated[str, typer.Option(help="Name to be shown.")] = "",
+    password: Annotated[str, typer.Option(help="Asked for when not given.", prompt=True, hide_input=True)] = "",
+) -> None:
+    """Let somebody log in."""
+    from prosa.setup import add_user
+
+    typer.echo(_or_refusal(add_user(_settings(), email=email, role=role, name=name, password=password)))
+
+
+def _or_refusal(work: Coroutine[Any, Any, T]) -> T:
+    """The result; what the house refuses is said in its own words."""
+    from ura.errors import UraError
+
+    try:
+        return asyncio.run(work)
+    except UraError as error:
+        _fail(error.message)
+
+
+@imports.command("neighbourhoods")
+def import_neighbourhoods(
+    file: Annotated[Path, typer.Argument(help="CSV with ; or , in UTF-8 or Latin-1.", exists=True, dir_okay=False)],
+    yes: Annotated[bool, typer.Option("--yes", help="Store it without asking.")] = False,
+) -> None:
+    """City, neighbourhood, other names, covered or not, forecast, CEPs."""
+    _import("neighbourhoods", file, yes)
+
+
+@imports.command("plans")
+def import_plans(
+    file: Annotated[Path, typer.Argument(help="CSV with ; or , in UTF-8 or Latin-1.", exists=True, dir_okay=False)],
+    yes: Annotated[bool, typer.Option("--yes", help="Store it without asking.")] = False,
+) -> None:
+    """Plans with speed, price, set-up, conditions and when they are valid."""
+    _import("plans", file, yes)
+
+
+@imports.command("offers")
+def import_offers(
+    file: Annotated[Path, typer.Argument(help="CSV with ; or , in UTF-8 or Latin-1.", exists=True, dir_okay=False)],
+    yes: Annotated[bool, typer.Option("--yes", help="Store it without asking.")] = False,
+) -> None:
+    """Which plan is offered in which neighbourhood."""
+    _import("offers", file, yes)
+
+
+def _import(kind: str, file: Path, yes: bool) -> None:
+    from prosa.importing import run as import_file
+
+    def confirm() -> bool:
+        return yes or typer.confirm("Store this?")
+
+    _or_refusal(import_file(_settings(), kind, file, say=typer.echo, confirm=confirm))
+
+
+# --- voice
+
+
+@prompts.command("build")
+def prompts_build(
+    engines: Annotated[str, typer.Option(help="Instead of PROSA_TTS_ENGINES, with commas between.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="Render what did not change, too.")] = False,
+) -> None:
+    """Render the prompts whose text or voice changed."""
+    from ura.rendering import build
+
+    def progress(done: int, total: int, key: str) -> None:
+        typer.echo(f"\r{done}/{total} {key:<60}", nl=done == total)
+
+    chosen = [engine.strip() for engine in engines.split(",") if engine.strip()]
+    report = build(_settings(), engines=chosen or None, everything=everything, progress=progress)
+    typer.echo(str(report))
+    raise typer.Exit(1 if report.failed else 0)
+
+
+@voices.command("install")
+def voices_install(
+    source: Annotated[Path | None, typer.Option(help="A folder that has the model's files already.")] = None,
+) -> None:
+    """Fetch the Kokoro voice, about 310 MB."""
+    from ura.adapters.voices import install
+    from ura.errors import UraError
+
+    try:
+        install(_settings(), source=source, say=typer.echo)
+    except UraError as error:
+        _fail(error.message)
+
+
+if __name__ == "__main__":
+    main()

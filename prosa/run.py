@@ -1,0 +1,294 @@
+"""`prosa run`: everything in the foreground, until Ctrl-C.
+
+Set up the state folder and the database, start Asterisk, agi, api and worker, call ourselves once, say `ready:`; then
+keep the doors open. At the end calls in progress come first, then agi, api and worker, and Asterisk last.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import http.client
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+from prosa import asterisk, calling, ports
+from prosa.asterisk import Asterisk, AsteriskError
+from prosa.caller import CallerError
+from prosa.setup import Prepared, prepare
+from prosa.supervisor import Door, NotReady, Supervisor, ended, spawn
+from ura.errors import UraError
+from ura.settings import Settings
+
+Say = Callable[[str], None]
+FIRST_CALL_S = 15.0
+
+
+class CannotStart(Exception):
+    """Something that the person at the terminal can put right; the message says how."""
+
+
+def status_file(settings: Settings) -> Path:
+    """{"pid": ours, "doors": {"agi": pid, …}} while we run."""
+    return settings.state_dir / "run" / "prosa.json"
+
+
+class Steps:
+    """Progress: what is being done, and how long it took. A step that takes long is seen while it runs."""
+
+    def __init__(self, say: Say) -> None:
+        self.say = say
+        self._began = time.monotonic()
+
+    @contextlib.contextmanager
+    def step(self, what: str) -> Iterator[list[str]]:
+        began, notes = time.monotonic(), list[str]()
+        self.say(f"  {what} …")
+        yield notes
+        note = f": {', '.join(notes)}" if notes else ""
+        self.say(f"  {what}{note} ({time.monotonic() - began:.1f} s)")
+
+    @property
+    def total_s(self) -> float:
+        return time.monotonic() - self._began
+
+
+async def run(settings: Settings, *, say: Say, first_call: bool = True) -> int:
+    """Returns the exit code: 0 after an orderly stop."""
+    stop = _Stop()
+    steps = Steps(say)
+    try:
+        with _alone(settings):
+            return await _run(settings, steps, stop, first_call=first_call)
+    except (CannotStart, NotReady, AsteriskError, UraError) as error:
+        say(f"prosa cannot start: {error}")
+        return 1
+
+
+async def _run(settings: Settings, steps: Steps, stop: "_Stop", *, first_call: bool) -> int:
+    if taken := ports.troubles(settings):
+        raise CannotStart("\n  ".join(taken))
+    prepared = await prepare(settings, steps.step)
+    supervisor = Supervisor(logs_dir=settings.logs_dir, status_file=status_file(settings), say=steps.say)
+    phone = _Telephone(settings, prepared)
+    try:
+        await _open_doors(settings, supervisor, phone, steps)
+        if first_call and not stop.asked:
+            await _call_ourselves(settings, prepared, steps)
+        _say_ready(settings, prepared, steps)
+        await stop.wait()
+        await _close_doors(settings, supervisor, phone, stop, steps.say)
+        return 0
+    finally:
+        await supervisor.close()
+        phone.forget()
+        if prepared.password_unseen:
+            steps.say(prepared.password_unseen)
+
+
+# --- starting
+
+
+@contextlib.contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Two at a time on one state folder would write over each other's calls."""
+    file = settings.state_dir / "run" / "lock"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CannotStart(
+                f"prosa runs already with the state folder {settings.state_dir}. Stop it, or choose another "
+                "folder and ports: PROSA_STATE_DIR, PROSA_SIP_PORT, PROSA_AGI_PORT, PROSA_AMI_PORT, PROSA_HTTP_PORT"
+            ) from None
+        yield
+
+
+class _Telephone:
+    """Asterisk as a door. It changes its user, which makes the kernel forget whose child it is; so a shell waits at
+    the other end of a pipe that ends with us, and then ends Asterisk."""
+
+    def __init__(self, settings: Settings, prepared: Prepared) -> None:
+        self._settings, self._prepared = settings, prepared
+        self._guard: subprocess.Popen[bytes] | None = None
+        self.asterisk: Asterisk | None = None
+
+    def spawn(self) -> "subprocess.Popen[bytes]":
+        self.forget()
+        self.asterisk = asterisk.start(self._settings, dids=self._prepared.dids, attendants=self._prepared.attendants)
+        pid = self.asterisk.process.pid
+        self._guard = subprocess.Popen(  # noqa: S603
+            ["/bin/sh", "-c", f"read _; kill -KILL -- -{pid}"], stdin=subprocess.PIPE, start_new_session=True
+        )
+        return self.asterisk.process
+
+    def forget(self) -> None:
+        if self._guard is not None:
+            self._guard.kill()
+            self._guard.wait()
+            if self._guard.stdin is not None:
+                self._guard.stdin.close()
+            self._guard = None
+
+    async def booted(self, _process: "subprocess.Popen[bytes]") -> bool:
+        return self.asterisk is not None  # `asterisk.start` returns when it is
+
+    def ask(self, line: str) -> str:
+        try:
+            return self.asterisk.command(line, timeout_s=2) if self.asterisk else ""
+        except AsteriskError:
+            return ""
+
+
+async def _open_doors(settings: Settings, supervisor: Supervisor, phone: _Telephone, steps: Steps) -> None:
+    doors = [
+        Door("asterisk", phone.spawn, phone.booted, log=asterisk.home_dir(settings) / "log/console.log"),
+        _python_door("agi", supervisor, lambda _: _listens(settings.agi_host, settings.agi_port)),
+        _python_door("api", supervisor, lambda _: asyncio.to_thread(_healthy, settings)),
+        _python_door("worker", supervisor, lambda process: _writes_journal(settings, process.pid)),
+    ]
+    doors[1].stop_in_s = settings.drain_s + 5
+    with steps.step("starting asterisk, agi, api and worker") as notes:
+        # Asterisk last of the four: its start blocks us, and the others import meanwhile.
+        took = await asyncio.gather(*(supervisor.start(door) for door in [*doors[1:], doors[0]]))
+        notes.extend(f"{door.name} {s:.1f} s" for door, s in zip([*doors[1:], doors[0]], took, strict=True))
+
+
+def _python_door(
+    name: str, supervisor: Supervisor, ready: "Callable[[subprocess.Popen[bytes]], Awaitable[bool]]"
+) -> Door:
+    argv = [sys.executable, "-m", f"{name}.main"]
+    return Door(name, lambda: spawn(argv, supervisor.log_of(name)), ready)
+
+
+async def _listens(host: str, port: int) -> bool:
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), 1)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
+def _healthy(settings: Settings) -> bool:
+    link = http.client.HTTPConnection(settings.http_host, settings.http_port, timeout=2)
+    try:
+        link.request("GET", "/api/v1/health")
+        return link.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        link.close()
+
+
+async def _writes_journal(settings: Settings, pid: int) -> bool:
+    """The worker's journal is open: it has its database and its folder."""
+    return any(settings.journal_dir.glob(f"worker-{pid}-*"))
+
+
+async def _call_ourselves(settings: Settings, prepared: Prepared, steps: Steps) -> None:
+    number = prepared.dids[0].number
+    steps.say(f"  calling {number}; what the caller hears:")
+    try:
+        outcome = await calling.place(
+            settings,
+            number,
+            say=lambda line: steps.say(f"  {line}"),
+            listen_s=FIRST_CALL_S,
+            until="menu.main",
+            from_="prosa",
+        )
+    except CallerError as error:
+        raise CannotStart(f"the first call could not be placed: {error}") from error
+    if not outcome.heard:
+        raise CannotStart(
+            f"the first call to {number} heard none of our prompts ({outcome.line}). "
+            f"See the logs in {settings.logs_dir}, and run: prosa doctor"
+        )
+    steps.say(f"  {outcome.line}")
+
+
+def _say_ready(settings: Settings, prepared: Prepared, steps: Steps) -> None:
+    numbers = ", ".join(f"{did.number} {did.kind}" for did in prepared.dids)
+    steps.say(f"ready: sip:{settings.sip_host}:{settings.sip_port} (UDP, A-law) after {steps.total_s:.1f} s")
+    steps.say(f"  numbers   {numbers}")
+    steps.say(f"  panel     http://{settings.http_host}:{settings.http_port}/")
+    steps.say(f"  log-in    {prepared.log_in}")
+    steps.say(f"  logs      {settings.logs_dir}")
+    steps.say("  Ctrl-C stops everything, calls in progress first")
+    prepared.password_unseen = ""
+
+
+# --- stopping
+
+
+class _Stop:
+    """Ctrl-C or SIGTERM once: calls first. Twice: at once."""
+
+    def __init__(self) -> None:
+        self._times = 0
+        self._changed = asyncio.Event()
+        self._hurry = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._ask)
+
+    def _ask(self) -> None:
+        self._times += 1
+        self._changed.set()
+        if self._times > 1:
+            self._hurry.set()
+
+    @property
+    def asked(self) -> bool:
+        return self._times > 0
+
+    @property
+    def at_once(self) -> bool:
+        return self._times > 1
+
+    async def wait(self) -> None:
+        await self._changed.wait()
+
+
+async def _close_doors(settings: Settings, supervisor: Supervisor, phone: _Telephone, stop: _Stop, say: Say) -> None:
+    supervisor.stopping()
+    await _drain(settings, phone, stop, say)
+    for name in ("agi", "api", "worker"):
+        if stop.at_once:
+            supervisor.kill(name)
+        else:
+            await supervisor.stop(name)
+    if phone.asterisk is not None and phone.asterisk.process.poll() is None:
+        phone.ask("core stop now")
+        await ended(phone.asterisk.process, 3)
+    say("stopped.")
+
+
+async def _drain(settings: Settings, phone: _Telephone, stop: _Stop, say: Say) -> None:
+    """No new call gets in (503); those that are here end by themselves, as long as we are patient."""
+    if phone.asterisk is None:
+        return
+    calls = _calls(phone)
+    phone.ask("core stop gracefully")
+    if not calls:
+        await ended(phone.asterisk.process, 3)
+        return
+    say(f"stopping: {calls} in progress; they get {settings.drain_s} s to end (Ctrl-C again: at once)")
+    deadline = time.monotonic() + settings.drain_s
+    while not await ended(phone.asterisk.process, 0.1):
+        if stop.at_once or time.monotonic() > deadline:
+            break
+
+
+def _calls(phone: _Telephone) -> str:
+    """`2 calls`, or nothing."""
+    for line in phone.ask("core show channels count").splitlines():
+        number, _, rest = line.strip().partition(" ")
+        if rest.startswith("active call") and number != "0":
+            return line.strip().replace("active ", "")
+    return ""

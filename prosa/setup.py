@@ -1,0 +1,102 @@
+"""What must be there before a door opens: folders, tables, a provider, a published flow, prompts, a first log-in."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from prosa.asterisk import Attendant, Did
+from ura import migrate, numbers, queues, rendering, users
+from ura.db import Sessions, make_engine, make_sessions
+from ura.demo import load_demo
+from ura.errors import BadInput, Refused
+from ura.flows import checking, store
+from ura.models.user import Role
+from ura.settings import Settings
+
+Step = Callable[[str], AbstractContextManager[list[str]]]
+
+
+@dataclass
+class Prepared:
+    dids: list[Did]
+    attendants: list[Attendant]
+    log_in: str
+    password_unseen: str  # to be shown even if the start fails: it is shown once
+
+
+async def prepare(settings: Settings, step: Step) -> Prepared:
+    """Safe to repeat; the second time it only looks."""
+    with step("state folder") as notes:
+        for folder in (settings.journal_dir, settings.live_dir, settings.recordings_dir, settings.logs_dir):
+            folder.mkdir(parents=True, exist_ok=True)
+        notes.append(str(settings.state_dir))
+    with step("database") as notes:
+        await migrate.upgrade(settings.db_url)
+        notes.append(settings.db_url.partition(":")[0].partition("+")[0])
+    engine = make_engine(settings.db_url)
+    try:
+        sessions = make_sessions(engine)
+        password = await _first_content(settings, sessions, step)
+        return await _read(sessions, password)
+    finally:
+        await engine.dispose()
+
+
+async def _first_content(settings: Settings, sessions: Sessions, step: Step) -> str:
+    """The demo provider when there is no provider, the shipped flows when there are none, the first log-in when there
+    is nobody. Returns that log-in's password, or nothing."""
+    now = datetime.now(UTC)
+    with step("provider") as notes:
+        async with sessions.begin() as session:
+            notes.append("demo loaded" if await load_demo(session, settings) else "is there")
+    with step("flow and prompts") as notes:
+        async with sessions.begin() as session:
+            known = checking.known_here(settings.prompts_dir)
+            for version in await store.publish_shipped(session, now=now, known=known):
+                notes.append(f"published {version.flow_key} {version.number}")
+        rendered = await rendering.render_pending(settings)
+        if rendered:
+            notes.append(f"{rendered} names spoken")
+    async with sessions.begin() as session:
+        return await users.first_admin(session) or ""
+
+
+async def _read(sessions: Sessions, password: str) -> Prepared:
+    async with sessions() as session:
+        dids = [Did(did.number, did.kind) for did in await numbers.list_dids(session)]
+        attendants = [
+            Attendant(each.extension, tuple(each.queues))
+            for each in await queues.list_attendants(session)
+            if each.active
+        ]
+    log_in = f"{users.FIRST_ADMIN} / {password} (shown only now)" if password else "as before"
+    return Prepared(dids, attendants, log_in, f"first log-in: {log_in}" if password else "")
+
+
+async def demo_into_empty(settings: Settings) -> str:
+    """Raises Refused when somebody's provider is there."""
+    engine = make_engine(settings.db_url)
+    try:
+        async with make_sessions(engine).begin() as session:
+            if not await load_demo(session, settings):
+                raise Refused("There is a provider in this database. The demo goes into an empty one only.")
+    finally:
+        await engine.dispose()
+    return "The demo provider is loaded."
+
+
+async def add_user(settings: Settings, *, email: str, role: str, name: str, password: str) -> str:
+    try:
+        wanted = Role(role)
+    except ValueError:
+        raise BadInput(f"{role} is no role. Choose one of {', '.join(Role)}.") from None
+    engine = make_engine(settings.db_url)
+    try:
+        async with make_sessions(engine).begin() as session:
+            await users.create_user(
+                session, email=email, name=name, role=wanted, password=password, actor="prosa user add"
+            )
+    finally:
+        await engine.dispose()
+    return f"{email} may log in as {wanted}."
