@@ -52,13 +52,24 @@ class Load:
             self._process.wait(10)
         self._log.close()
 
+    def calls_now(self) -> int:
+        """Calls that are up, as SIPp last counted (each second)."""
+        rows = self._rows()
+        return int(rows[-1]["CurrentCall"]) if rows else 0
+
     @property
     def pid(self) -> int:
         return self._process.pid
 
+    def _rows(self) -> list[dict[str, str]]:
+        file = self._folder / "stat.csv"
+        if not file.exists():
+            return []
+        with file.open(newline="") as lines:
+            return [row for row in csv.DictReader(lines, delimiter=";") if row["CurrentCall"]]
+
     def _result(self) -> LoadResult:
-        with (self._folder / "stat.csv").open(newline="") as file:
-            rows = list(csv.DictReader(file, delimiter=";"))
+        rows = self._rows()
         last = rows[-1]
         times = sorted(
             float(row.split(";")[1])

@@ -1,0 +1,175 @@
+"""`make bench`: our service against the same menus and the same audio as native dialplan, in one run on one machine.
+
+    python -m tests.bench [--only cost,latency,sustained,knee,memory,lookups] [--quick]
+
+Prints a table and saves it as JSON under docs/benchmarks/. `--quick` is for trying the bench itself; it saves nothing.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import sys
+import tempfile
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prosa import asterisk
+from prosa.run import Steps
+from prosa.setup import prepare
+from tests.bench import lookups, postgres
+from tests.bench.figures import Figure, table
+from tests.bench.measure import percentile
+from tests.bench.same_menus import native_lines
+from tests.bench.stack import Native, Service, make_settings
+from tests.bench.telephone import KEYS, Plan, Telephone
+from ura.settings import ROOT, Settings
+
+PARTS = ("cost", "latency", "sustained", "knee", "memory", "lookups")
+AT_ONCE, PER_SECOND = 200, 10
+
+
+def say(line: str) -> None:
+    print(f"{datetime.now():%H:%M:%S} {line}", flush=True)
+
+
+def sipp_command(folder: Path) -> list[str]:
+    """SIPp of the machine, or the one beside Asterisk in its private root folder, which then sees `folder` too."""
+    if found := shutil.which("sipp"):
+        return [found]
+    raise SystemExit("SIPp is missing: apt-get install sip-tester")
+
+
+def measure_telephone(phone: Telephone, parts: list[str], plan: Plan, *, ours: bool) -> dict[str, object]:
+    measured: dict[str, object] = {}
+    if "cost" in parts:
+        measured["cost"] = phone.cost(plan.cost_calls)
+    if "latency" in parts:
+        measured["latency"] = phone.latency(plan.probes, plan.held)
+    if "sustained" in parts and ours:
+        measured["sustained"] = phone.sustained(plan.sustained_calls, AT_ONCE, PER_SECOND)
+    if "knee" in parts:
+        measured["knee"] = phone.knee(plan.knee_steps)
+    if "memory" in parts and ours:
+        measured["memory"] = phone.memory(300 if plan.held >= 100 else 20, plan.growth_calls)
+    return measured
+
+
+def compare(native: dict[str, object], ours: dict[str, object]) -> list[Figure]:
+    found: list[Figure] = []
+    if "cost" in ours:
+        a, b = native["cost"], ours["cost"]
+        ratio = b.per_call_ms / a.per_call_ms  # type: ignore[attr-defined]
+        found += [
+            Figure("CPU per 30 s call with five keys", b.per_call_ms, "ms", "", None, a.per_call_ms),  # type: ignore[attr-defined]
+            Figure("CPU per call, ratio", ratio, "× native", "≤ 1.15", ratio <= 1.15, 1.0),
+            *(Figure(f"  of which {name}", ms, "ms") for name, ms in b.by_group_ms.items()),  # type: ignore[attr-defined]
+        ]
+    if "latency" in ours:
+        a, b = native["latency"], ours["latency"]
+        for name, share, extra in (("median", 0.5, 5.0), ("99 %", 0.99, 20.0)):
+            x, y = percentile(a.key_ms, share), percentile(b.key_ms, share)  # type: ignore[attr-defined]
+            found.append(Figure(f"key → next prompt, {name}", y, "ms", f"≤ native + {extra:g}", y <= x + extra, x))
+        answer, native_answer = percentile(b.answer_ms, 0.99), percentile(a.answer_ms, 0.99)  # type: ignore[attr-defined]
+        sound, native_sound = max(b.first_sound_ms), max(a.first_sound_ms)  # type: ignore[attr-defined]
+        found += [
+            Figure("INVITE → answer, 99 %", answer, "ms", "≤ 100", answer <= 100, native_answer),
+            Figure("answer → first sound, most", sound, "ms", "≤ 300", sound <= 300, native_sound),
+            Figure("keys that nothing answered", b.silent, "", "0", b.silent == 0, a.silent),  # type: ignore[attr-defined]
+            Figure("UDP datagrams dropped", b.drops, "", "0", b.drops == 0, a.drops),  # type: ignore[attr-defined]
+        ]
+    if "sustained" in ours:
+        result, drops = ours["sustained"]  # type: ignore[misc]
+        good = result.failed == 0 and drops == 0 and result.most_at_once >= 0.95 * AT_ONCE
+        found += [
+            Figure("200 at once, 10 calls/s: calls", result.calls, ""),
+            Figure("  failed", result.failed, "", "0", good),
+            Figure("  most at once", result.most_at_once, "calls"),
+            Figure("  INVITE → answer, 99 %", result.answer_p99_ms, "ms"),
+            Figure("  UDP datagrams dropped", drops, "", "0", drops == 0),
+        ]
+    if "knee" in ours:
+        x, y = native["knee"], ours["knee"]
+        found.append(Figure("knee", y, "calls", "≥ 0.9 × native", y >= 0.9 * x, x))  # type: ignore[operator, arg-type]
+    if "memory" in ours:
+        m = ours["memory"]
+        found.append(Figure("memory of agi at 300 calls", m.agi_mb, "MB", "≤ 150", m.agi_mb <= 150))  # type: ignore[attr-defined]
+        for name, before in m.before_mb.items():  # type: ignore[attr-defined]
+            ratio = m.after_mb[name] / before  # type: ignore[attr-defined]
+            found.append(Figure(f"memory of {name} over 5,000 calls", ratio, "× before", "≤ 1.05", ratio <= 1.05))
+        found.append(Figure("open files over 5,000 calls", m.files_after - m.files_before, "", "≤ 5", None))  # type: ignore[attr-defined]
+    return found
+
+
+async def _prepared(settings: Settings) -> list[str]:
+    await prepare(settings, Steps(say).step)
+    return await native_lines(settings, KEYS)
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(prog="python -m tests.bench")
+    arguments.add_argument("--only", default=",".join(PARTS), help="comma between: " + ", ".join(PARTS))
+    arguments.add_argument("--quick", action="store_true")
+    chosen = arguments.parse_args()
+    parts = chosen.only.split(",")
+    plan = Plan.quick() if chosen.quick else Plan()
+    found: list[Figure] = []
+    with tempfile.TemporaryDirectory(prefix="prosa-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        if set(parts) - {"lookups"}:
+            found += _telephone(folder, parts, plan)
+        if "lookups" in parts:
+            found += asyncio.run(lookups.measure(make_settings(folder / "lookups"), quick=chosen.quick, say=say))
+            with postgres.running() as url:
+                settings = make_settings(folder / "lookups").model_copy(update={"database_url": url})
+                found += asyncio.run(lookups.measure(settings, quick=chosen.quick, say=say))
+    print(table(found))
+    if not chosen.quick:
+        _save(found, parts)
+    if any(figure.met is False for figure in found):
+        print("Some figures miss their goal.", file=sys.stderr)
+
+
+def _telephone(folder: Path, parts: list[str], plan: Plan) -> list[Figure]:
+    sipp = sipp_command(folder)
+    service = make_settings(folder / "ours")
+    lines = asyncio.run(_prepared(service))
+    say(f"native dialplan: {len(lines)} applications for keys {KEYS}")
+    native = make_settings(folder / "native")
+    with Native.running(native, lines) as target:
+        say("native")
+        first = measure_telephone(Telephone(target, sipp, folder / "sipp-native", say), parts, plan, ours=False)
+    with Service.running(service, folder / "run.log") as ours:
+        say("ours")
+        second = measure_telephone(Telephone(ours, sipp, folder / "sipp-ours", say), parts, plan, ours=True)
+    return compare(first, second)
+
+
+def _save(found: list[Figure], parts: list[str]) -> None:
+    cpu = next(
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        "",
+    )
+    home = asterisk.find(make_settings(Path(tempfile.gettempdir())))
+    facts = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {"cores": os.cpu_count(), "cpu": cpu},
+        "asterisk": asterisk.version(home) if home else None,
+        "parts": parts,
+        "figures": [asdict(figure) for figure in found],
+    }
+    file = ROOT / "docs" / "benchmarks" / f"{datetime.now(UTC):%Y-%m-%d}.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(facts, ensure_ascii=False, indent=1) + "\n")
+    print(f"saved as {file.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""The native dialplan that plays the same files and reads the same keys as our flow does on a given path."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from prosa.simulate import PROTOCOL
+from ura import speech
+from ura.db import make_engine, make_sessions
+from ura.errors import HungUp
+from ura.flows import checking, documents
+from ura.flows.conduct import CallContext, conduct
+from ura.flows.effects import Spoken
+from ura.flows.events import Started
+from ura.lookups import Lookups
+from ura.prompts import PromptIndex
+from ura.settings import Settings
+
+
+@dataclass
+class _Notebook:
+    """A Channel that writes down, as dialplan, what it is asked to play and collect."""
+
+    keys: list[str]
+    index: PromptIndex
+    lines: list[str] = field(default_factory=lambda: ["Answer()"])
+
+    async def play(self, prompts: Sequence[str]) -> str:
+        self.lines.append(f"Background({self._files(prompts)})")
+        return ""
+
+    async def collect(self, prompts: Sequence[str], *, max_digits: int, timeout_s: float) -> str:
+        self.lines.append(f"Read(KEY,{self._files(prompts)},{max_digits},,1,{timeout_s:g})")
+        if not self.keys:
+            raise HungUp
+        return self.keys.pop(0)
+
+    async def record(self, prompts: Sequence[str], *, recording_id: str, max_s: int) -> float:
+        raise HungUp
+
+    def _files(self, prompts: Sequence[str]) -> str:
+        return "&".join(self.index.playable(prompts))
+
+
+async def native_lines(settings: Settings, keys: str) -> list[str]:
+    """What the shipped flow plays and reads for these keys, in order, as dialplan applications."""
+    flow = checking.compile_document(documents.shipped("provedor"), {})
+    engine = make_engine(settings.db_url)
+    now = datetime.now(settings.zone)
+
+    async def done(name: str, args: dict[str, Any], *, key: str) -> dict[str, Any]:
+        return {"lead_id": uuid4().hex, "protocol": PROTOCOL}
+
+    class Silent:
+        def step(self, node: str, event: str, detail: dict[str, Any]) -> None: ...
+
+        def close(self, outcome: str, last_node: str) -> None: ...
+
+    def speak(spoken: Spoken) -> list[str]:
+        return speech.prompt_keys(spoken, today=now.date())
+
+    facts = {"call_id": uuid4().hex, "caller": "+5511900000000", "did": "551133330001", "number_kind": "landline"}
+    facts |= {"protocol": PROTOCOL, "now": now.replace(tzinfo=None).isoformat(timespec="minutes"), "repeat_call": False}
+    notebook = _Notebook(list(keys), PromptIndex.load(settings))
+    try:
+        await conduct(
+            CallContext(str(facts["call_id"]), flow, Started(facts)),
+            notebook,
+            lookups=Lookups(make_sessions(engine), settings),
+            acts=done,
+            recorder=Silent(),
+            speak=speak,
+        )
+    finally:
+        await engine.dispose()
+    return [*notebook.lines, "Wait(30)"]

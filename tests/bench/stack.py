@@ -1,0 +1,121 @@
+"""What is measured: our whole service, or the same Asterisk with the same menus as native dialplan. One at a time."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from prosa import asterisk
+from prosa.run import status_file
+from tests.bench.measure import family
+from ura.settings import Settings
+
+OURS = "551133330001"
+NATIVE = "551133330009"
+RTP = {"rtp_first_port": 30000, "rtp_last_port": 33999}
+MAX_CALLS = 1500
+
+
+def free_port(kind: socket.SocketKind) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def make_settings(state: Path) -> Settings:
+    tcp = socket.SOCK_STREAM
+    return Settings(
+        state_dir=state,
+        sip_port=free_port(socket.SOCK_DGRAM),
+        agi_port=free_port(tcp),
+        ami_port=free_port(tcp),
+        http_port=free_port(tcp),
+        max_calls=MAX_CALLS,
+        agi_max_calls=MAX_CALLS,
+        **RTP,
+    )
+
+
+class Target:
+    """`number` to dial; `groups`: name → processes, for CPU and memory."""
+
+    def __init__(self, settings: Settings, number: str) -> None:
+        self.settings = settings
+        self.number = number
+        self.address = f"{settings.sip_host}:{settings.sip_port}"
+
+    def groups(self) -> dict[str, list[int]]:
+        raise NotImplementedError
+
+    def pids(self) -> list[int]:
+        return [pid for pids in self.groups().values() for pid in pids]
+
+
+class Native(Target):
+    """Asterisk alone."""
+
+    def __init__(self, settings: Settings, running: asterisk.Asterisk) -> None:
+        super().__init__(settings, NATIVE)
+        self._asterisk = running
+
+    def groups(self) -> dict[str, list[int]]:
+        return {"asterisk": family(self._asterisk.process.pid)}
+
+    @classmethod
+    @contextmanager
+    def running(cls, settings: Settings, lines: Sequence[str]) -> Iterator["Native"]:
+        """`lines`: what the number does, e.g. `Answer()`, in order."""
+        running = asterisk.start(settings)
+        try:
+            for priority, line in enumerate(lines, start=1):
+                said = running.command(f"dialplan add extension {NATIVE},{priority},{line} into dids")
+                if "added" not in said:
+                    raise RuntimeError(f"the native dialplan was refused: {line}: {said}")
+            yield cls(settings, running)
+        finally:
+            asterisk.stop(running)
+
+
+class Service(Target):
+    """`prosa run`."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, OURS)
+
+    def groups(self) -> dict[str, list[int]]:
+        doors = json.loads(status_file(self.settings).read_text())["doors"]
+        return {name: family(door["pid"]) for name, door in doors.items()}
+
+    @classmethod
+    @contextmanager
+    def running(cls, settings: Settings, log: Path) -> Iterator["Service"]:
+        environment = os.environ | {
+            f"PROSA_{name.upper()}": str(value)
+            for name, value in settings.model_dump(exclude={"ami_secret", "secret_key"}).items()
+        }
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "prosa.main", "run", "--no-first-call"], env=environment, stdout=out, stderr=out
+            )
+            try:
+                _until_ready(process, log)
+                yield cls(settings)
+            finally:
+                process.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(settings.drain_s + 20)
+                process.kill()
+                process.wait()
+
+
+def _until_ready(process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + 120
+    while "ready:" not in (text := log.read_text()):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"prosa run is not ready:\n{text}")
+        time.sleep(0.1)
