@@ -29,6 +29,7 @@ from asterisk.agi import (
 from agi import bridge
 from agi.wire import TooMuch, Wire
 from ura.errors import HungUp
+from ura.flows.conduct import ChannelLost
 
 T = TypeVar("T")
 
@@ -43,7 +44,7 @@ _ENDPOS = re.compile(r" endpos=(\d{1,12})")
 _FORBIDDEN = re.compile("[\r\n\0]")
 
 
-class LineLost(HungUp):
+class LineLost(ChannelLost):
     """Asterisk stopped answering, or what it says is no AGI. The caller may be there, but not for us."""
 
 
@@ -103,7 +104,7 @@ class Session(AGI):  # type: ignore[misc]  # pyst2 has no types
         self._got_sighup = False
 
     async def run(self, method: Callable[..., T], *args: Any, timeout_s: float = COMMAND_S) -> T:
-        """Run one of pyst2's methods. Raises HungUp when the caller has gone, LineLost (a HungUp) when Asterisk has,
+        """Run one of pyst2's methods. Raises HungUp when the caller has gone, LineLost when Asterisk has,
         NotPlayed when the command failed on a caller who is still there."""
         self._timeout_s = timeout_s
         try:

@@ -38,6 +38,7 @@ _OPTIONAL = {"agi_network", "agi_network_script"}
 _KNOWN = _OPTIONAL | set(EXPECTED)
 _ARGUMENT = re.compile(r"agi_arg_\d{1,2}")
 _UNIQUEID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_DIGITS = re.compile(r"\+?[0-9]{1,20}", re.ASCII)
 _OPAQUE = re.compile(r"[A-Za-z0-9_.-]*")
 _MAX_VALUE = 512
 
@@ -49,7 +50,7 @@ class CallStart:
     route: str
     query: Mapping[str, str]
     uniqueid: str
-    caller: str
+    caller: str = field(repr=False)  # reprs end in tracebacks, and those in logs
     did: str
     oddities: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -80,7 +81,7 @@ def _call_start(env: dict[str, str], oddities: tuple[str, ...]) -> CallStart:
         query=dict(parse_qsl(query, keep_blank_values=True, errors="replace")),
         uniqueid=uniqueid if _UNIQUEID.fullmatch(uniqueid) else "",
         caller=caller,
-        did=_known(env.get("agi_extension", "")),
+        did=_did(env),
         oddities=oddities,
         environment=env,
     )
@@ -88,6 +89,12 @@ def _call_start(env: dict[str, str], oddities: tuple[str, ...]) -> CallStart:
 
 def _known(value: str) -> str:
     return "" if value.lower() == "unknown" else value
+
+
+def _did(env: dict[str, str]) -> str:
+    """What the dialplan passes (dialplan/flow.conf), else the extension; digits only."""
+    given = env.get("agi_arg_1") or env.get("agi_extension", "")
+    return given if _DIGITS.fullmatch(given) else ""
 
 
 def encode_result(result: str, values: Mapping[str, str]) -> str:

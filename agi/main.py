@@ -1,0 +1,151 @@
+"""The phone door: `python -m agi.main`. A parent that holds the socket and forks the workers; see agi/parent.py.
+
+Everything is imported before the first fork, so that a worker is ready in milliseconds and shares that memory; nothing
+that has a loop, a thread or a connection is made before it.
+"""
+
+import asyncio
+import gc
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from functools import partial
+
+import structlog
+import uvloop
+from pydantic import ValidationError
+
+from agi.live import LivePositions
+from agi.parent import BEAT, BEAT_S, DRAINING, Parent, fork
+from agi.routes import Routes, Tools
+from agi.server import BACKLOG, Server
+from agi.sounds import Sounds
+from ura import logs
+from ura import settings as settings_module
+from ura.db import make_engine, make_sessions
+from ura.flows.published import PublishedFlows
+from ura.journal import Journal
+from ura.lookups import Lookups
+from ura.prompts import PromptIndex
+from ura.protocol import Protocols
+from ura.settings import Settings
+
+log = structlog.get_logger("agi.main")
+
+DRAIN_S = 15.0
+BIND_S = 3.0
+STALE_S = 6 * 3600
+
+
+async def serve(settings: Settings, prompts: PromptIndex, sock: socket.socket, pipe: int) -> None:
+    """One worker, until SIGTERM or the parent's death; then until its calls have moved."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    engine = make_engine(settings.db_url)
+    sessions = make_sessions(engine)
+    flows = PublishedFlows(sessions, settings.flows_dir)
+    journal = Journal(settings.journal_dir, "agi")
+    tools = Tools(
+        flows=flows,
+        lookups=Lookups(sessions, settings),
+        journal=journal,
+        protocols=Protocols(settings.state_dir / "protocol", settings.node),
+        sounds=Sounds(prompts, {"prosa": settings.prompts_dir / "audio", "dyn": settings.rendered_dir}),
+        live=LivePositions(settings.live_dir),
+        recordings=settings.recordings_dir,
+        zone=settings.zone,
+        draining=lambda: server.draining,
+    )
+    server = Server(Routes(tools), max_calls=settings.agi_max_calls)
+    await flows.refresh()
+    refreshing = loop.create_task(flows.run())
+    await server.listen(sock)
+    heart = loop.create_task(_beat(pipe, stop))
+    log.info("agi worker ready", pid=os.getpid())
+    await stop.wait()
+    _say(pipe, DRAINING)
+    server.drain()
+    await server.drained(DRAIN_S)
+    refreshing.cancel()
+    heart.cancel()
+    await journal.sync()
+    journal.close()
+    await engine.dispose()
+
+
+async def _beat(pipe: int, stop: asyncio.Event) -> None:
+    """Tell the parent that the loop turns. Without a parent, stop: its successor needs the port."""
+    while True:
+        if not _say(pipe, BEAT):
+            stop.set()
+        await asyncio.sleep(BEAT_S)
+
+
+def _say(pipe: int, word: bytes) -> bool:
+    try:
+        os.write(pipe, word)
+    except BlockingIOError:  # the parent is slow to read; it has beats enough
+        return True
+    except BrokenPipeError:
+        return False
+    return True
+
+
+def work(settings: Settings, prompts: PromptIndex, sock: socket.socket, pipe: int) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(settings, prompts, sock, pipe))
+
+
+def bind(settings: Settings) -> socket.socket:
+    """The listening socket. A worker of a parent that was killed may hold the port for a moment: tried for 3 s."""
+    ends = time.monotonic() + BIND_S
+    while True:
+        try:
+            return socket.create_server((settings.agi_host, settings.agi_port), backlog=BACKLOG)
+        except OSError:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(0.1)
+
+
+def prepare(settings: Settings) -> None:
+    """Folders, and what an earlier run left behind."""
+    for folder in (settings.live_dir, settings.recordings_dir, settings.rendered_dir / "joined", settings.logs_dir):
+        folder.mkdir(parents=True, exist_ok=True)
+    old = time.time() - STALE_S
+    for folder, pattern in ((settings.live_dir, "*.json"), (settings.rendered_dir / "joined", "*.alaw*")):
+        for file in folder.glob(pattern):
+            if file.stat().st_mtime < old:
+                file.unlink(missing_ok=True)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def main() -> int:
+    try:
+        settings = settings_module.load()
+    except ValidationError as error:
+        print(f"agi cannot start: {error}", file=sys.stderr)
+        return 2
+    logs.configure(environment=settings.environment, level=settings.log_level)
+    prepare(settings)
+    try:
+        sock = bind(settings)
+    except OSError as error:
+        where = f"{settings.agi_host}:{settings.agi_port}"
+        print(f"agi cannot listen on {where}: {error.strerror}. Choose another PROSA_AGI_PORT.", file=sys.stderr)
+        return 1
+    prompts = PromptIndex.load(settings)
+    gc.collect()
+    gc.freeze()  # what is here now is shared by all workers: the collector must not touch, and so copy, its pages
+    spawn = partial(fork, partial(work, settings, prompts, sock))
+    Parent(spawn, settings.agi_workers).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
