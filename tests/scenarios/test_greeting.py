@@ -1,0 +1,104 @@
+"""The first minute of a call: greeting, first menu, and the ways out that hold everywhere."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.story import tell
+
+CHOICES = ["1", "2", "3", "4", "5"]
+
+
+async def test_a_caller_is_greeted_and_offered_the_first_menu(tmp_path: Path) -> None:
+    told = await tell("x", tmp_path)
+    assert told.outcome == "abandoned"
+
+    told = await tell("", tmp_path)
+    assert told.heard[:2] == ["greeting.welcome", "menu.main"]
+
+
+async def test_who_presses_nothing_reaches_a_person_within_60_s_of_prompts(tmp_path: Path) -> None:
+    """R30."""
+    told = await tell("", tmp_path)
+
+    told.hears("menu.main", "system.no_input", "menu.main.short", "system.no_keys", "protocol.intro")
+    assert told.queues == ["l1"]
+    assert told.caller.heard_s < 60
+    assert told.caller.waited_s <= 20
+
+
+@pytest.mark.parametrize("first", CHOICES)
+async def test_who_falls_silent_at_any_later_menu_reaches_a_person_or_an_end(first: str, tmp_path: Path) -> None:
+    """R30, one menu further."""
+    told = await tell(first, tmp_path)
+
+    assert told.queues == ["l1"]
+    assert told.caller.heard_s < 60 + 20
+
+
+@pytest.mark.parametrize("first", CHOICES)
+async def test_the_protocol_is_spoken_after_the_first_choice_and_once(first: str, tmp_path: Path) -> None:
+    told = await tell(f"{first},9", tmp_path)
+
+    assert "protocol.intro" not in told.heard[: told.heard.index("menu.main") + 1]
+    assert told.heard.count("protocol.intro") == 1
+    assert told.queues == ["l1"]
+
+
+async def test_nine_is_a_person_in_the_middle_of_the_greeting(tmp_path: Path) -> None:
+    told = await tell("!9", tmp_path)
+
+    assert told.heard[0] == "greeting.welcome"
+    assert "menu.main" not in told.heard
+    told.hears("protocol.intro", "person.transferring")
+    assert told.queues == ["l1"]
+
+
+async def test_a_choice_typed_into_the_greeting_is_taken(tmp_path: Path) -> None:
+    told = await tell("!3,9", tmp_path)
+    told.hears("protocol.intro", "billing.menu", "person.transferring")
+
+
+async def test_zero_repeats_and_star_goes_back(tmp_path: Path) -> None:
+    told = await tell("2,0,*,3,9", tmp_path)
+    told.hears("support.menu", "support.menu", "menu.main", "billing.menu")
+
+
+async def test_the_same_wrong_key_twice_brings_a_person(tmp_path: Path) -> None:
+    told = await tell("7,7", tmp_path)
+
+    told.hears("menu.main", "system.invalid", "menu.main.short", "person.transferring")
+    assert told.queues == ["l1"]
+
+
+async def test_zero_again_and_again_brings_a_person_with_priority(tmp_path: Path) -> None:
+    told = await tell("0,0,0,0", tmp_path)
+
+    assert told.queues == ["l1"]
+    assert told.result.priority == 1
+
+
+async def test_nine_again_and_again_raises_the_priority(tmp_path: Path) -> None:
+    told = await tell("9,9,9", tmp_path, queues_give_back=["timeout", "timeout"])
+
+    assert told.queues == ["l1", "l1", "l1"]
+    assert told.result.priority == 1
+
+
+async def test_hanging_up_in_the_greeting_is_no_error(tmp_path: Path) -> None:
+    told = await tell("!x", tmp_path)
+    assert told.path.ends == ["abandoned"]
+
+
+async def test_a_second_call_within_two_hours_hears_short_sentences_and_the_person_first(tmp_path: Path) -> None:
+    told = await tell("", tmp_path, repeat_call=True)
+
+    assert told.heard[:2] == ["greeting.again", "menu.main.short"]
+    assert told.queues == ["l1"]
+
+
+async def test_a_hang_up_closes_the_record_once(tmp_path: Path) -> None:
+    told = await tell("2,1,x", tmp_path)
+
+    assert told.outcome == "abandoned"
+    assert told.path.ends == ["abandoned"]

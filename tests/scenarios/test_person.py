@@ -1,0 +1,98 @@
+"""A person: in hours the queue, out of hours the truth and three ways to be heard."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.story import HIDDEN, MARIA, SUNDAY_02H, tell
+
+
+async def test_in_hours_nine_goes_to_the_queue(tmp_path: Path) -> None:
+    told = await tell("9", tmp_path)
+
+    told.hears("protocol.intro", "person.transferring")
+    assert (told.queues, told.result.reason) == (["l1"], "")
+
+
+async def test_at_two_in_the_morning_a_person_is_said_to_be_away_and_when_back(tmp_path: Path) -> None:
+    told = await tell("9,x", tmp_path, now=SUNDAY_02H)
+
+    told.hears("protocol.intro", "person.closed", "person.opens_at", "day.tomorrow", "person.offers")
+    assert told.queues == []
+
+
+async def test_a_callback_is_promised_not_before_opening(tmp_path: Path) -> None:
+    told = await tell("9,1", tmp_path, now=SUNDAY_02H)
+
+    told.hears("person.callback_done", "end.thanks")
+    [callback] = told.stored("callback_requested")
+    assert (callback["phone"], callback["queue"]) == (MARIA, "l1")
+    assert callback["not_before"].startswith("2026-11-23T08:00")
+
+
+async def test_a_message_is_recorded_and_becomes_a_ticket(tmp_path: Path) -> None:
+    told = await tell("9,2,12", tmp_path, now=SUNDAY_02H)
+
+    told.hears("person.message", "person.message_saved", "end.thanks")
+    assert told.stored("recording_saved")[0]["seconds"] == 12
+    assert told.stored("ticket_opened")[0]["category"] == "message"
+
+
+async def test_an_empty_message_is_not_taken_for_one(tmp_path: Path) -> None:
+    told = await tell("9,2,,3", tmp_path, now=SUNDAY_02H)
+
+    told.hears("person.message", "person.message_empty", "person.offers", "person.ticket_done")
+    assert told.stored("recording_saved") == []
+
+
+@pytest.mark.parametrize(("first", "category"), [("2", "support"), ("3", "billing"), ("4", "fallback")])
+async def test_a_ticket_knows_what_it_is_about(first: str, category: str, tmp_path: Path) -> None:
+    told = await tell(f"{first},9,3", tmp_path, now=SUNDAY_02H)
+
+    told.hears("person.offers", "person.ticket_done")
+    assert [ticket["category"] for ticket in told.stored("ticket_opened")] == [category]
+
+
+async def test_silence_at_night_ends_with_the_protocol_heard(tmp_path: Path) -> None:
+    """R30 out of hours."""
+    told = await tell("", tmp_path, now=SUNDAY_02H)
+
+    told.hears("protocol.intro", "person.closed", "person.registered", "end.thanks")
+    assert told.caller.heard_s < 75
+    assert told.outcome == "done"
+
+
+async def test_a_hidden_number_is_asked_for_only_when_it_is_needed(tmp_path: Path) -> None:
+    told = await tell("9,1,1133334444", tmp_path, now=SUNDAY_02H, caller=HIDDEN)
+
+    told.hears("person.offers", "person.number", "person.callback_done")
+    assert told.stored("callback_requested")[0]["phone"] == "+551133334444"
+    assert "person.number" not in (await tell("9", tmp_path, caller=HIDDEN)).heard
+
+
+@pytest.mark.parametrize(("reason", "sentence"), [("empty", "person.queue_empty"), ("full", "person.queue_full")])
+async def test_when_nobody_is_logged_in_the_same_is_offered(reason: str, sentence: str, tmp_path: Path) -> None:
+    told = await tell("9,1", tmp_path, queues_give_back=[reason])
+    told.hears("person.transferring", sentence, "person.offers", "person.callback_done")
+
+
+async def test_after_a_long_wait_the_caller_may_go_on_waiting(tmp_path: Path) -> None:
+    told = await tell("9,4", tmp_path, queues_give_back=["timeout"])
+
+    told.hears("person.queue_timeout", "person.keep_waiting", "person.transferring")
+    assert told.queues == ["l1", "l1"]
+
+
+async def test_one_pressed_while_waiting_asks_for_a_callback_at_once(tmp_path: Path) -> None:
+    told = await tell("9", tmp_path, queues_give_back=["key"])
+
+    told.hears("person.transferring", "person.callback_done")
+    assert told.stored("callback_requested")[0]["not_before"] is None
+
+
+async def test_nothing_is_promised_when_nothing_can_be_written_down(tmp_path: Path) -> None:
+    told = await tell("9,1", tmp_path, now=SUNDAY_02H, fails=["request_callback"], queues_give_back=["empty"])
+
+    told.hears("person.callback_failed", "person.last_try", "person.call_again")
+    assert "person.callback_done" not in told.heard
+    assert told.outcome == "failed"
