@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from prosa.asterisk import Attendant, Did
-from ura import migrate, numbers, queues, rendering, users
+from ura import migrate, numbers, prompts, queues, rendering, users
 from ura.db import Sessions, make_engine, make_sessions
 from ura.demo import load_demo
 from ura.errors import BadInput, Refused
-from ura.flows import checking, store
+from ura.flows import store
 from ura.models.user import Role
 from ura.settings import Settings
 
@@ -52,7 +52,7 @@ async def _first_content(settings: Settings, sessions: Sessions, step: Step) -> 
             notes.append("demo loaded" if await load_demo(session, settings) else "is there")
     with step("flow and prompts") as notes:
         async with sessions.begin() as session:
-            known = checking.known_here(settings.prompts_dir)
+            known = await store.known_here(session, prompts.load_all(settings.prompts_dir))
             for version in await store.publish_shipped(session, now=now, known=known):
                 notes.append(f"published {version.flow_key} {version.number}")
         rendered = await rendering.render_pending(settings)
