@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import paging, upsert
@@ -233,12 +233,18 @@ async def list_recordings(session: AsyncSession, call_id: str) -> Sequence[Recor
     return (await session.scalars(select(Recording).where(Recording.call_id == call_id).order_by(Recording.at))).all()
 
 
+_COUNT = (
+    select(func.count())
+    .select_from(Call)
+    .where(Call.caller == bindparam("caller"), Call.opened_at.between(bindparam("since"), bindparam("until")))
+)
+
+
 async def count_between(session: AsyncSession, *, caller: str, since: datetime, until: datetime) -> int:
     """How often this number called. A caller who hides the number has never called before."""
     if not caller:
         return 0
-    query = select(func.count()).select_from(Call).where(Call.caller == caller, Call.opened_at.between(since, until))
-    return await session.scalar(query) or 0
+    return await session.scalar(_COUNT, {"caller": caller, "since": since, "until": until}) or 0
 
 
 def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:

@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import and_, bindparam, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura.errors import NotFound
@@ -26,6 +26,12 @@ class Place(NamedTuple):
     status: Coverage
     forecast_on: date | None
     city_id: int
+
+
+class CityName(NamedTuple):
+    id: int
+    name: str
+    prompt_key: str
 
 
 class Offer(NamedTuple):
@@ -96,23 +102,50 @@ async def offer(session: AsyncSession, *, plan_id: int, neighbourhood_id: int) -
     await session.flush()
 
 
-# -- reading: columns, not objects, since a caller waits for it ------------------------------------------------------
+# -- reading: what a caller waits for is columns, not objects, and its statements are built once ----------------------
+
+_PLACE = select(
+    Neighbourhood.id,
+    Neighbourhood.name,
+    Neighbourhood.prompt_key,
+    Neighbourhood.status,
+    Neighbourhood.forecast_on,
+    Neighbourhood.city_id,
+)
+_CITIES = select(City.id, City.name, City.prompt_key)
+_SORTED = _PLACE.order_by(Neighbourhood.sort_name).limit(bindparam("most"))
+_IN_CITY = _SORTED.where(Neighbourhood.city_id == bindparam("city_id"))
+_BY_KEYS = _IN_CITY.where(Neighbourhood.t9.like(bindparam("pattern")))
+_BY_CEP = _SORTED.where(Neighbourhood.cep_first <= bindparam("cep"), Neighbourhood.cep_last >= bindparam("cep"))
+_BY_ID = _PLACE.where(Neighbourhood.id == bindparam("id"))
+_VALID = and_(Plan.valid_from <= bindparam("today"), or_(Plan.valid_to.is_(None), Plan.valid_to >= bindparam("today")))
+_OFFERS = (
+    select(
+        Plan.id, Plan.name, Plan.prompt_key, Plan.speed_mbps, Plan.price, Plan.setup_price, Plan.conditions_prompt_key
+    )
+    .join(PlanOffer, PlanOffer.plan_id == Plan.id)
+    .where(PlanOffer.neighbourhood_id == bindparam("neighbourhood_id"), Plan.audience == bindparam("audience"), _VALID)
+    .order_by(Plan.price, Plan.speed_mbps, Plan.id)
+)
 
 
-async def list_cities(session: AsyncSession) -> Sequence[City]:
-    return (await session.scalars(select(City).order_by(City.name))).all()
+async def list_cities(session: AsyncSession) -> list[CityName]:
+    """By name; sorted here, since each database sorts accents in its own way."""
+    cities = [CityName(*row) for row in await session.execute(_CITIES)]
+    return sorted(cities, key=lambda city: plain(city.name))
 
 
 async def list_neighbourhoods(session: AsyncSession, *, city_id: int, limit: int = LONGEST_LIST) -> list[Place]:
     """By name."""
-    return await _places(session, [Neighbourhood.city_id == city_id], limit)
+    return [Place(*row) for row in await session.execute(_IN_CITY, {"city_id": city_id, "most": limit})]
 
 
 async def find_by_keys(session: AsyncSession, *, city_id: int, keys: str, limit: int = LONGEST_LIST) -> list[Place]:
-    """Any word of the name or of an alias begins with these keys: 527 finds "Jardim", 7256 "das Palmeiras"."""
+    """Any word of the name or of an alias begins with these keys: 527 finds "Jardim", 7256 "Palmeiras"."""
     if not (keys.isascii() and keys.isdigit()):
         return []
-    return await _places(session, [Neighbourhood.city_id == city_id, Neighbourhood.t9.like(f"% {keys}%")], limit)
+    values = {"city_id": city_id, "pattern": f"% {keys}%", "most": limit}
+    return [Place(*row) for row in await session.execute(_BY_KEYS, values)]
 
 
 async def find_by_name(session: AsyncSession, *, name: str, city_id: int | None = None) -> list[Place]:
@@ -130,7 +163,8 @@ async def find_by_name(session: AsyncSession, *, name: str, city_id: int | None 
         for place_id, own_name, aliases in await session.execute(query)
         if any(plain(each).replace(" ", "").startswith(wanted) for each in (own_name, *aliases))
     ]
-    return await _places(session, [Neighbourhood.id.in_(ids)], LONGEST_LIST)
+    rows = await session.execute(_SORTED.where(Neighbourhood.id.in_(ids)), {"most": LONGEST_LIST})
+    return [Place(*row) for row in rows]
 
 
 async def find_by_cep(session: AsyncSession, cep: str) -> list[Place]:
@@ -138,53 +172,25 @@ async def find_by_cep(session: AsyncSession, cep: str) -> list[Place]:
     digits = re.sub(r"\D", "", cep)
     if len(digits) != 8:
         return []
-    return await _places(session, [Neighbourhood.cep_first <= digits, Neighbourhood.cep_last >= digits], LONGEST_LIST)
+    return [Place(*row) for row in await session.execute(_BY_CEP, {"cep": digits, "most": LONGEST_LIST})]
 
 
 async def get_neighbourhood(session: AsyncSession, neighbourhood_id: int) -> Place:
-    found = await _places(session, [Neighbourhood.id == neighbourhood_id], 1)
-    if not found:
+    row = (await session.execute(_BY_ID, {"id": neighbourhood_id})).one_or_none()
+    if row is None:
         raise NeighbourhoodNotFound("There is no such neighbourhood.")
-    return found[0]
+    return Place(*row)
 
 
 async def list_offers(session: AsyncSession, *, neighbourhood_id: int, audience: Audience, today: date) -> list[Offer]:
     """Plans that can be had there today, the cheapest first. `today` is the local day."""
-    query = (
-        select(
-            Plan.id,
-            Plan.name,
-            Plan.prompt_key,
-            Plan.speed_mbps,
-            Plan.price,
-            Plan.setup_price,
-            Plan.conditions_prompt_key,
-        )
-        .join(PlanOffer, PlanOffer.plan_id == Plan.id)
-        .where(PlanOffer.neighbourhood_id == neighbourhood_id, Plan.audience == audience, *_valid(today))
-        .order_by(Plan.price, Plan.speed_mbps, Plan.id)
-    )
-    return [Offer(*row) for row in await session.execute(query)]
+    values = {"neighbourhood_id": neighbourhood_id, "audience": audience, "today": today}
+    return [Offer(*row) for row in await session.execute(_OFFERS, values)]
 
 
 async def list_plans(session: AsyncSession, *, today: date | None = None) -> Sequence[Plan]:
     """All plans, or those of a day."""
     query = select(Plan).order_by(Plan.audience, Plan.price, Plan.id)
-    return (await session.scalars(query.where(*_valid(today)) if today else query)).all()
-
-
-async def _places(session: AsyncSession, conditions: Sequence[ColumnElement[bool]], limit: int) -> list[Place]:
-    query = select(
-        Neighbourhood.id,
-        Neighbourhood.name,
-        Neighbourhood.prompt_key,
-        Neighbourhood.status,
-        Neighbourhood.forecast_on,
-        Neighbourhood.city_id,
-    )
-    rows = await session.execute(query.where(*conditions).order_by(Neighbourhood.sort_name).limit(limit))
-    return [Place(*row) for row in rows]
-
-
-def _valid(today: date) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return Plan.valid_from <= today, or_(Plan.valid_to.is_(None), Plan.valid_to >= today)
+    if today is None:
+        return (await session.scalars(query)).all()
+    return (await session.scalars(query.where(_VALID), {"today": today})).all()

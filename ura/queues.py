@@ -7,7 +7,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import holidays
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import upsert
@@ -43,6 +43,15 @@ class Span:
     closes: time
 
 
+# One row a span; a queue without a timetable, or with one that has no spans, gives one row without a weekday.
+_HOURS = (
+    select(Queue.business_hours, BusinessHours.weekday, BusinessHours.opens, BusinessHours.closes)
+    .outerjoin(BusinessHours, BusinessHours.timetable == Queue.business_hours)
+    .where(Queue.key == bindparam("queue"))
+)
+_TOWN_DAYS = select(Holiday.on_day).where(Holiday.on_day.between(bindparam("first"), bindparam("last")))
+
+
 async def opening(session: AsyncSession, queue: str, now: datetime, *, zone: ZoneInfo, state_uf: str) -> Opening:
     """Is the queue attended, and if not, when next?
 
@@ -51,15 +60,15 @@ async def opening(session: AsyncSession, queue: str, now: datetime, *, zone: Zon
     3. Otherwise the spans of the weekday count, `closes` not included.
     4. The next opening is sought two weeks ahead.
     """
-    timetable = await session.scalar(select(Queue.business_hours).where(Queue.key == queue))
-    if timetable is None:
+    rows = (await session.execute(_HOURS, {"queue": queue})).all()
+    if not rows:
         raise QueueNotFound(f"There is no queue '{queue}'.")
-    if not timetable:
+    if not rows[0].business_hours:
         return Opening(open=True)
-    query = select(BusinessHours.weekday, BusinessHours.opens, BusinessHours.closes)
-    spans = [Span(*row) for row in await session.execute(query.where(BusinessHours.timetable == timetable))]
+    spans = [Span(row.weekday, row.opens, row.closes) for row in rows if row.weekday is not None]
     today = now.astimezone(zone).date()
-    own = await _municipal(session, today, today + timedelta(days=LOOK_AHEAD_DAYS))
+    last = today + timedelta(days=LOOK_AHEAD_DAYS)
+    own = frozenset(await session.scalars(_TOWN_DAYS, {"first": today, "last": last}))
     return opening_of(
         spans, now, zone=zone, is_holiday=lambda day: day in own or day in public_holidays(state_uf, day.year)
     )
@@ -152,7 +161,3 @@ def _moments(span: Span, day: date, zone: ZoneInfo) -> tuple[datetime, datetime]
     opens = datetime.combine(day, span.opens, zone)
     closes = datetime.combine(last_day, span.closes, zone)
     return opens.astimezone(UTC), closes.astimezone(UTC)
-
-
-async def _municipal(session: AsyncSession, first: date, last: date) -> frozenset[date]:
-    return frozenset(await session.scalars(select(Holiday.on_day).where(Holiday.on_day.between(first, last))))
