@@ -40,7 +40,7 @@ ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 SAID_NUMBERS = {
     **{str(n): f"number.{n}" for n in [*range(21), *range(30, 100, 10)]},
     "100": "number.100",
-    "100E": "hundred.100",
+    "100E": "hundred.and.100",
     **{str(n): f"hundred.{n}" for n in range(200, 1000, 100)},
     "1000": "thousand",
     "1F": "number.f.1",
