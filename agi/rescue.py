@@ -1,0 +1,211 @@
+"""When our server is gone: a classic AGI script, started by Asterisk itself, on pyst2 and the standard library alone.
+
+    rescue <state folder> menu <why>      the service is limited; 1 or silence leads to a person
+    rescue <state folder> promise <why>   nobody can take the call: it is written down, somebody rings back
+
+The call and its ticket go to a journal file of our own (the format of ura/journal.py, proven by a contract test), on
+disk before anything is promised. Whatever fails here, the dialplan finds no URA_RESULT and goes on without us.
+"""
+
+import binascii
+import fcntl
+import io
+import json
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+from uuid import UUID, uuid4, uuid5
+
+from asterisk.agi import AGI, AGIAppError, AGIException, AGIHangup
+
+NAMESPACE = UUID("b1a5f5a0-6f0e-4b53-9f0a-1f2d3c4b5a69")  # of ura/call_ids.py
+Record = tuple[str, str, dict[str, Any]]  # kind, key, data
+
+LIMIT_S = 100
+QUEUE = "l1"
+MENU, REGISTERED = "prosa/rescue/menu", "prosa/rescue/registered"
+WAIT_MS = 5000
+
+
+class Asterisk(io.TextIOWrapper):
+    """Its end of the pipe. pyst2 reads on for ever, or stumbles, where it ends."""
+
+    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
+        line = super().readline(size)
+        if not line:
+            raise AGIHangup("Asterisk has closed its end")
+        return line
+
+
+class Journal:
+    """One file for one call, as ura.journal.Journal writes it."""
+
+    def __init__(self, folder: str) -> None:
+        self.path = os.path.join(folder, f"rescue-{os.getpid()}-{time.time_ns() // 1000}.journal")
+        self._hidden = self.path[: -len("journal")] + "new"
+        self._fd = os.open(self._hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+
+    def write(self, *records: Record) -> None:
+        """All of them on disk, or OSError."""
+        lines = b"".join(_line(*record) for record in records)
+        if os.write(self._fd, lines) != len(lines):
+            raise OSError("the disk is full")
+        os.fsync(self._fd)
+        if self._hidden:
+            os.rename(self._hidden, self.path)
+            self._hidden = ""
+
+
+def _line(kind: str, key: str, data: dict[str, Any]) -> bytes:
+    body = json.dumps([kind, key, now(), data], ensure_ascii=False, separators=(",", ":"))
+    raw = body.encode("utf-8", errors="replace")
+    return b"%08x %s\n" % (binascii.crc32(raw), raw)
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")  # noqa: UP017 - Python 3.9 may run this
+
+
+def e164(number: str) -> str:
+    """As ura.phones does for what carriers send; what is not plainly Brazilian is left out."""
+    digits = re.sub(r"\D", "", number)
+    if re.fullmatch(r"55[1-9][1-9][2-9]\d{7,8}", digits):
+        return "+" + digits
+    if re.fullmatch(r"0?[1-9][1-9][2-9]\d{7,8}", digits):
+        return "+55" + digits.lstrip("0")
+    return "+" + digits if number.startswith("+") and 8 <= len(digits) <= 15 else ""
+
+
+class Call:
+    """Who rings, under the id that the server gave the call if it had it, and the records about it."""
+
+    def __init__(self, state: str, env: dict[str, str], did: str) -> None:
+        uniqueid = env.get("agi_uniqueid", "")
+        self.id = uuid5(NAMESPACE, uniqueid).hex if uniqueid else uuid4().hex
+        self.uniqueid, self.did = uniqueid, did
+        self.caller = e164(env.get("agi_callerid", ""))
+        self.known = _position(state, uniqueid)
+
+    def records(self, why: str, *, promised: bool) -> list[Record]:
+        data: dict[str, Any] = {"call_id": self.id, "at": now()}
+        ticket = {
+            "ticket_id": uuid5(NAMESPACE, self.id + ":fallback").hex,
+            "protocol": self.known.get("protocol", ""),
+            "category": "fallback",
+            "summary": why,
+            "phone": self.caller,
+            "queue": QUEUE,
+        }
+        found: list[Record] = [("ticket_opened", ticket["ticket_id"], {**data, **ticket})]
+        if not self.known:  # else the server has opened it
+            found.insert(0, ("call_opened", self.id, self._opened()))
+        if promised and self.caller:
+            callback: dict[str, Any] = {
+                "callback_id": uuid5(NAMESPACE, self.id + ":callback").hex,
+                "phone": self.caller,
+                "queue": QUEUE,
+                "not_before": None,
+            }
+            found.append(("callback_requested", callback["callback_id"], {**data, **callback}))
+        return found
+
+    def closed(self, outcome: str) -> Record:
+        data = {"call_id": self.id, "outcome": outcome, "ended_at": now(), "last_node": "rescue"}
+        return ("call_closed", self.id, data)
+
+    def _opened(self) -> dict[str, Any]:
+        return {
+            "call_id": self.id,
+            "uniqueid": self.uniqueid,
+            "linkedid": self.uniqueid,
+            "protocol": "",
+            "caller": self.caller,
+            "did": self.did,
+            "door": "rescue",
+            "flow_key": "",
+            "flow_version": None,
+            "opened_at": now(),
+        }
+
+
+def _position(state: str, uniqueid: str) -> dict[str, Any]:
+    """What the server knew of the call (var/live); {} when it knew nothing."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", uniqueid):
+        return {}
+    try:
+        with open(os.path.join(state, "live", uniqueid + ".json"), encoding="utf-8") as file:
+            found = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def keep(journal: Callable[[], Journal], *records: Record) -> bool:
+    """Whether they are on disk."""
+    try:
+        journal().write(*records)
+    except OSError:
+        return False
+    return True
+
+
+def rescue(agi: AGI, state: str, mode: str, why: str) -> None:
+    """One call. Raises AGIException when the caller goes."""
+    did = re.sub(r"\D", "", agi.get_variable("URA_DID"))[:20]
+    call = Call(state, agi.env, did)
+    made: list[Journal] = []
+
+    def journal() -> Journal:
+        if not made:
+            made.append(Journal(os.path.join(state, "journal")))
+        return made[0]
+
+    promise = mode == "promise"
+    kept = keep(journal, *call.records(f"{mode}: {why}", promised=promise))
+    try:
+        if promise:
+            # The caller hears that the call was registered only when it was, and that we ring back only when we can.
+            if not (kept and call.caller):
+                return
+            play(agi, REGISTERED, 1, 1)
+            keep(journal, call.closed("rescue"))
+            agi.set_variable("URA_RESULT", "end")
+        else:
+            play(agi, MENU, WAIT_MS, 1)  # any key, and none, lead to a person
+            keep(journal, call.closed("queue"))
+            agi.set_variable("URA_CALL_ID", call.id)
+            agi.set_variable("URA_QUEUE", QUEUE)
+            agi.set_variable("URA_RESULT", "queue")
+    except AGIException:
+        keep(journal, call.closed("abandoned"))
+        raise
+
+
+def play(agi: AGI, file: str, timeout_ms: int, keys: int) -> None:
+    """A missing file costs the sentence: the way on is there all the same."""
+    try:
+        agi.get_data(file, timeout_ms, keys)
+    except AGIAppError:
+        agi.noop()  # raises if the caller has gone
+
+
+def main(argv: list[str]) -> int:
+    signal.alarm(LIMIT_S)  # whatever hangs: Asterisk sees us end, and goes on
+    state, mode, why = [*argv[1:], "", "", ""][:3]
+    stdin = Asterisk(sys.stdin.buffer, encoding="utf-8", errors="replace")
+    with open(os.devnull, "w") as nowhere:  # pyst2 writes every line it reads to stderr, with the caller's number
+        try:
+            rescue(AGI(stdin, sys.stdout, nowhere), state, mode, re.sub(r"[^a-z_-]", "", why)[:20])
+        except (AGIException, OSError, ValueError):  # ValueError: what pyst2 makes of a reply that is none
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
