@@ -10,10 +10,11 @@ from prosa.simulate import PROTOCOL
 from ura import speech
 from ura.db import make_engine, make_sessions
 from ura.errors import HungUp
-from ura.flows import checking, documents
+from ura.flows import documents
 from ura.flows.conduct import CallContext, conduct
 from ura.flows.effects import Spoken
 from ura.flows.events import Started
+from ura.flows.published import compile_document
 from ura.lookups import Lookups
 from ura.prompts import PromptIndex
 from ura.settings import Settings
@@ -46,7 +47,7 @@ class _Notebook:
 
 async def native_lines(settings: Settings, keys: str) -> list[str]:
     """What the shipped flow plays and reads for these keys, in order, as dialplan applications."""
-    flow = checking.compile_document(documents.shipped("provedor"), {})
+    flow = compile_document(documents.shipped("provedor"), {})
     engine = make_engine(settings.db_url)
     now = datetime.now(settings.zone)
 
