@@ -105,11 +105,12 @@ class Gtts:
         self,
         *,
         pace_s: float = 1.0,
-        timeout_s: float = 8.0,
+        answer_timeout_s: float = 8.0,
+        deadline_s: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._pace_s, self._timeout_s = pace_s, timeout_s
+        self._pace_s, self._answer_timeout_s, self._deadline_s = pace_s, answer_timeout_s, deadline_s
         self._clock, self._sleep = clock, sleep
         self._next = clock()
 
@@ -117,38 +118,51 @@ class Gtts:
         return "pt-com.br"
 
     def synthesise(self, line: Line) -> tuple[Samples, int]:
-        deadline = self._clock() + self._timeout_s
         try:
-            spoken = gtts.gTTS(
-                line.text,
-                lang="pt",
-                tld="com.br",
-                lang_check=False,
-                slow=False,
-                timeout=(3.05, self._timeout_s),
-            )
-            return decode(b"".join(self._paced(spoken.stream(), deadline)))
+            return decode(_within(self._deadline_s, lambda: self._fetch(line.text)))
         # gTTS leaks what it is built on: AssertionError for a text without words, requests' and urllib3's own errors,
         # ValueError for an answer that is no base64. None of them may stop a build.
         except Exception as error:
             raise EngineFailed(f"gTTS: {type(error).__name__}: {error}") from error
 
-    def _paced(self, parts: Iterator[bytes], deadline: float) -> Iterator[bytes]:
+    def _fetch(self, text: str) -> bytes:
+        timeout_s = (3.05, self._answer_timeout_s)
+        spoken = gtts.gTTS(text, lang="pt", tld="com.br", lang_check=False, timeout=timeout_s)
+        return b"".join(self._paced(spoken.stream()))
+
+    def _paced(self, parts: Iterator[bytes]) -> Iterator[bytes]:
         """One HTTP request for each part (100 letters); none sooner than `pace_s` after the last."""
         while True:
             if (wait := self._next - self._clock()) > 0:
                 self._sleep(wait)
             self._next = self._clock() + self._pace_s
             try:
-                part = next(parts)
+                yield next(parts)
             except StopIteration:
                 return
-            if self._clock() > deadline + self._pace_s * 20:
-                raise TimeoutError("too slow")
-            yield part
 
     def close(self) -> None:
         """Nothing is held between texts."""
+
+
+def _within(seconds: float, work: Callable[[], bytes]) -> bytes:
+    """The result of `work`, or TimeoutError: gTTS's own limit starts anew with every byte that trickles in."""
+    done: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            done.put(work())
+        except Exception as error:
+            done.put(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        result = done.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError(f"no answer in {seconds:g} s") from None
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 class Kokoro:
