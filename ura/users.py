@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
 
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
@@ -90,7 +91,12 @@ class WrongPassword(UraError):
 # 64 MiB and about 50 ms a try. Not more than two tries at a time: log-ins must not take the machine from calls.
 _hasher = PasswordHash((Argon2Hasher(),))
 _hashing = asyncio.Semaphore(2)
-_NOBODY = _hasher.hash(secrets.token_urlsafe(16))  # an unknown name costs as much as a wrong password
+
+
+@cache
+def _nobody() -> str:
+    """An unknown name costs as much as a wrong password. Made at the first log-in: it takes 64 MiB and a while."""
+    return _hasher.hash(secrets.token_urlsafe(16))
 
 
 def digest(token: str) -> str:
@@ -154,9 +160,9 @@ async def _hash(password: str) -> str:
         return await asyncio.to_thread(_hasher.hash, password)
 
 
-async def _verify(password: str, hashed: str) -> tuple[bool, str | None]:
+async def _verify(password: str, hashed: str | None) -> tuple[bool, str | None]:
     async with _hashing:
-        return await asyncio.to_thread(_hasher.verify_and_update, password, hashed)
+        return await asyncio.to_thread(lambda: _hasher.verify_and_update(password, hashed or _nobody()))
 
 
 # -- log-in -----------------------------------------------------------------------------------------------------------
@@ -219,7 +225,7 @@ async def log_in(
     account = email.strip().lower()
     limits.check(account, source, now)
     user = await find_user(session, email=account)
-    right, better_hash = await _verify(password, user.password_hash if user else _NOBODY)
+    right, better_hash = await _verify(password, user.password_hash if user else None)
     if user is None or not right or not user.active:
         limits.failed(account, source, now)
         await audit.record(session, actor=account, action="log-in-refused", subject=account, detail={"source": source})
