@@ -247,7 +247,15 @@ def furnish(settings: Settings, home: Path) -> list[Path]:
     own = home_dir(settings)
     writable = [own / name for name in ("lib", "log", "spool", "run")]
     writable += [settings.recordings_dir.resolve(), settings.journal_dir.resolve()]
-    for folder in [*writable, own / "log/cdr-csv", own / "held", own / "agi", settings.rendered_dir, PROMPTS]:
+    for folder in [
+        *writable,
+        own / "log/cdr-csv",
+        own / "held",
+        own / "agi",
+        settings.live_dir,
+        settings.rendered_dir,
+        PROMPTS,
+    ]:
         folder.mkdir(parents=True, exist_ok=True)
     sounds = own / "data/sounds"
     (sounds / "pt_BR/digits").mkdir(parents=True, exist_ok=True)
@@ -280,7 +288,7 @@ def _link(link: Path, target: Path) -> None:
 
 
 def _write_rescue(settings: Settings, folder: Path) -> None:
-    """`agi/rescue`: a classic AGI that starts agi/rescue.py on the system's own Python, with pyst2 beside it.
+    """`agi/rescue`: a classic AGI that runs agi/rescue.py on the system's own Python, with pyst2 beside it.
 
     A copy of pyst2, because Asterisk runs where our virtual environment may not be seen. -S -E: faster, and nothing
     from outside gets in.
@@ -302,7 +310,7 @@ def _write_rescue(settings: Settings, folder: Path) -> None:
         f"import runpy, sys; sys.path.insert(0, {str(library)!r}); runpy.run_path({str(script)!r}, run_name='__main__')"
     )
     rescue = folder / "rescue"
-    _write(rescue, f'#!/bin/sh\nPROSA_STATE_DIR={state} exec {python} -SEc {shlex.quote(start)} "$@"\n')
+    _write(rescue, f'#!/bin/sh\nexec {python} -SEc {shlex.quote(start)} {state} "$@"\n')
     rescue.chmod(0o755)
 
 
@@ -423,6 +431,7 @@ def _launch_command(settings: Settings, home: Path, user: pwd.struct_passwd | No
         own,
         settings.recordings_dir,
         settings.journal_dir,
+        settings.live_dir,
         settings.rendered_dir,
         PROMPTS,
         TEMPLATES / "moh",

@@ -18,6 +18,7 @@ from prosa.caller import Call, Caller
 from prosa.heard import Fingerprints
 from tests.conftest import free_port
 from tests.live.fake_agi import Session, die, listening, speak_never, then_end, then_queue
+from ura import journal as journals
 from ura.settings import Settings
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(90)]
@@ -90,16 +91,21 @@ def spoke_s(call: Call, since: float | None) -> float:
     return first - (since or 0.0)
 
 
-async def test_server_down_is_heard_at_once_and_leads_to_a_person(crowd: list[Caller]) -> None:
+async def test_server_down_is_heard_at_once_and_leads_to_a_person(crowd: list[Caller], settings: Settings) -> None:
     calls = await all_dial(crowd, LANDLINE)
     for call in calls:
         await call.answered()
-        await call.heard("rescue.menu", "system.limited")
+        await call.heard("system.one_moment")
         assert spoke_s(call, call.answered_at) < 0.5
+        await call.heard("rescue.menu")
     for call in calls:
         # Nobody is logged in: the queue gives the caller back, and the call ends with a promise.
         await call.heard("rescue.registered", "system.all_busy", timeout_s=30)
         await call.ended(30)
+    records = [record for file in journals.files(settings.journal_dir) for record in journals.read(file).records]
+    tickets = {record.data["call_id"] for record in records if record.kind == "ticket_opened"}
+    assert len(tickets) == 20
+    assert {record.data["category"] for record in records if record.kind == "ticket_opened"} == {"fallback"}
 
 
 async def test_server_that_takes_the_call_and_never_speaks_is_left_within_five_seconds(
