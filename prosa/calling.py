@@ -81,7 +81,7 @@ async def place(
     listen_s: float = 30.0,
     until: str = "",
 ) -> Outcome:
-    """Dial, press each group of keys when something new is heard, listen, hang up. `until`: the prompt that is enough.
+    """Dial, press each group of keys when something new is heard, listen, hang up; `until` a prompt has begun.
 
     Raises CallerError when the phone itself does not work.
     """
@@ -124,11 +124,10 @@ async def _listen(call: Call, teller: _Teller, listen_s: float, until: str) -> N
     while call.ended_at is None and time.monotonic() < deadline:
         teller.tell()
         heard = call.hearings()
-        if heard and heard[-1].complete:
-            if heard[-1].key == call.same(until):
-                return
-            if not until and time.monotonic() - call.moment(heard[-1].ended_s) > QUIET_S:
-                return
+        if any(one.key == call.same(until) and one.ended_s - one.started_s > LISTEN_FIRST_S for one in heard):
+            return
+        if heard and heard[-1].complete and time.monotonic() - call.moment(heard[-1].ended_s) > QUIET_S:
+            return
         await asyncio.sleep(POLL_S)
 
 

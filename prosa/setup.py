@@ -4,16 +4,22 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from prosa.asterisk import Attendant, Did
-from ura import migrate, numbers, prompts, queues, rendering, users
+from ura import numbers, prompts, queues, users
 from ura.db import Sessions, make_engine, make_sessions
 from ura.demo import load_demo
 from ura.errors import BadInput, Refused
 from ura.flows import store
+from ura.models.did import DidKind
 from ura.models.user import Role
-from ura.settings import Settings
+from ura.settings import ROOT, Settings
 
+MIGRATIONS = ROOT / "migrations" / "versions"
 Step = Callable[[str], AbstractContextManager[list[str]]]
 
 
@@ -32,13 +38,33 @@ async def prepare(settings: Settings, step: Step) -> Prepared:
             folder.mkdir(parents=True, exist_ok=True)
         notes.append(str(settings.state_dir))
     with step("database") as notes:
-        await migrate.upgrade(settings.db_url)
         notes.append(settings.db_url.partition(":")[0].partition("+")[0])
+        if not await is_current(settings):
+            from ura.migrate import upgrade  # Alembic takes a second to import, and is seldom needed
+
+            await upgrade(settings.db_url)
+            notes.append("tables brought up to date")
     engine = make_engine(settings.db_url)
     try:
         sessions = make_sessions(engine)
         password = await _first_content(settings, sessions, step)
         return await _read(sessions, password)
+    finally:
+        await engine.dispose()
+
+
+async def is_current(settings: Settings) -> bool:
+    """Does the database have the newest migration? Their files are numbered (alembic.ini: file_template)."""
+    if settings.db_url.startswith("sqlite") and not Path(settings.db_url.partition("///")[2]).exists():
+        return False
+    newest = max(file.name.partition("_")[0] for file in MIGRATIONS.glob("[0-9]*.py"))
+    engine = make_engine(settings.db_url)
+    try:
+        async with engine.connect() as connection:
+            found: str | None = await connection.scalar(text("SELECT version_num FROM alembic_version"))
+            return found == newest
+    except DBAPIError:  # no such table, or no such database: the migration says what is wrong
+        return False
     finally:
         await engine.dispose()
 
@@ -55,16 +81,19 @@ async def _first_content(settings: Settings, sessions: Sessions, step: Step) -> 
             known = await store.known_here(session, prompts.load_all(settings.prompts_dir))
             for version in await store.publish_shipped(session, now=now, known=known):
                 notes.append(f"published {version.flow_key} {version.number}")
-        rendered = await rendering.render_pending(settings)
-        if rendered:
-            notes.append(f"{rendered} names spoken")
+        if (settings.rendered_dir / "pending.json").exists():
+            from ura.rendering import render_pending  # brings the speech engines
+
+            notes.append(f"{await render_pending(settings)} names spoken")
     async with sessions.begin() as session:
         return await users.first_admin(session) or ""
 
 
 async def _read(sessions: Sessions, password: str) -> Prepared:
     async with sessions() as session:
-        dids = [Did(did.number, did.kind) for did in await numbers.list_dids(session)]
+        kinds = list(DidKind)  # landline first: it is the one that we call ourselves
+        rows = sorted(await numbers.list_dids(session), key=lambda did: (kinds.index(did.kind), did.number))
+        dids = [Did(did.number, did.kind) for did in rows]
         attendants = [
             Attendant(each.extension, tuple(each.queues))
             for each in await queues.list_attendants(session)

@@ -23,7 +23,9 @@ LOG_BYTES, LOGS_KEPT = 10 * 1024 * 1024, 5
 LOOK_EVERY_S = 0.05
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.1, 30.0
 STEADY_AFTER_S = 60.0  # a door that stayed up that long begins again with the first delay
-WORTH_SHOWING = re.compile(r"\b(warning|error|critical)\b|^Traceback|\bWARNING\b|\bERROR\b")
+WORTH_SHOWING = re.compile(  # structlog's console, its JSON, Asterisk's console, and what nobody caught
+    r'\[(warning|error|critical)\s*\]|"level": ?"(warning|error|critical)"|\b(WARNING|ERROR)\[|^Traceback'
+)
 
 _libc = ctypes.CDLL(None)
 
