@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 import typer
-from sqlalchemy import select
+from sqlalchemy import make_url, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from prosa.example import ExampleProvider
@@ -34,6 +34,7 @@ Json = Any
 PROTOCOL = "261326000017"
 MOST_QUEUES = 5
 HANG_UP = "x"
+NOW_FORMATS = ["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
 
 flow_commands = typer.Typer(help="Look at flow documents.", no_args_is_help=True)
 
@@ -141,7 +142,7 @@ async def run_call(
 def simulate(
     flow: Annotated[str, typer.Argument(help="A YAML file, or the key of a shipped or (with --db) published flow.")],
     keys: Annotated[str, typer.Option(help="Entries with commas between; empty: silence; x: hangs up.")] = "",
-    now: Annotated[str, typer.Option(help="Local date and time, such as 2026-11-23T10:00.")] = "",
+    now: Annotated[datetime | None, typer.Option(formats=NOW_FORMATS, help="Local date and time.")] = None,
     caller: Annotated[str, typer.Option(help="The caller's number; empty: hidden.")] = "+5511987654321",
     again: Annotated[bool, typer.Option("--again", help="The caller called less than two hours ago.")] = False,
     queue: Annotated[str, typer.Option(help="How a queue gives the caller back: timeout, empty, full, key.")] = "",
@@ -158,11 +159,13 @@ def simulate(
         raise typer.Exit(1) from None
 
 
-async def _simulate(name: str, keys: str, now: str, caller: str, again: bool, queue: str, fail: str, db: bool) -> None:
+async def _simulate(
+    name: str, keys: str, now: datetime | None, caller: str, again: bool, queue: str, fail: str, db: bool
+) -> None:
     config = settings.load()
-    moment = datetime.fromisoformat(now) if now else datetime.now(config.zone)
+    moment = (now or datetime.now(config.zone)).replace(tzinfo=None)
     failing = [each for each in fail.split(",") if each]
-    example = ExampleProvider(now=moment.replace(tzinfo=None), down=failing, broken=failing)
+    example = ExampleProvider(now=moment, down=failing, broken=failing)
     texts = load_all(config.prompts_dir) | example.texts
     lookups: Callable[[str, dict[str, Json]], Awaitable[dict[str, Json]]] = example.lookup
     engine = make_engine(config.db_url) if db else None
@@ -172,7 +175,7 @@ async def _simulate(name: str, keys: str, now: str, caller: str, again: bool, qu
             flows = PublishedFlows(sessions, config.flows_dir, copy=False)
             await flows.refresh()
             flow = flows.find_current(name) or read_flow(name)
-            lookups = Lookups(sessions, config, now=lambda: moment.astimezone(config.zone))
+            lookups = Lookups(sessions, config, now=lambda: moment.replace(tzinfo=config.zone))
             async with sessions() as session:
                 texts |= {row.key: row.text for row in await session.scalars(select(Prompt))}
         else:
@@ -189,7 +192,7 @@ async def _simulate(name: str, keys: str, now: str, caller: str, again: bool, qu
                 "did": "551133330001",
                 "number_kind": "landline",
                 "protocol": PROTOCOL,
-                "now": moment.replace(tzinfo=None).isoformat(timespec="minutes"),
+                "now": moment.isoformat(timespec="minutes"),
                 "repeat_call": again,
             },
             lookups=lookups,
@@ -216,7 +219,7 @@ def check(file: Annotated[Path, typer.Argument(help="A flow document in YAML.")]
     except OSError as error:
         remedies = [f"{file}: {error.strerror}"]
     except UraError as error:
-        remedies = [error.message]
+        remedies = [f"{file}: {error.message}"]
     if remedies:
         typer.echo("\n".join(remedies))
         raise typer.Exit(1)
@@ -227,6 +230,9 @@ async def _known() -> Known:
     """What this installation has; without a database only what ships."""
     config = settings.load()
     prompts = load_all(config.prompts_dir)
+    url = make_url(config.db_url)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        return Known(prompts=prompts)
     engine = make_engine(config.db_url)
     try:
         async with make_sessions(engine)() as session:

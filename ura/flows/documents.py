@@ -30,13 +30,17 @@ class _Loader(yaml.SafeLoader):
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        written = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
-        twice = sorted({key for key in written if written.count(key) > 1})
-        if twice and not getattr(node, "merged", False):
-            line = node.start_mark.line + 1
-            raise BadInput(f"Key '{twice[0]}' is written twice in the same block, at line {line}. Keep one.")
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and not hasattr(node, "merged")):
+            if key.value in seen:
+                raise BadInput(f"'{key.value}' is written twice in the same block, at line {_line(key)}. Keep one.")
+            seen.add(key.value)
         node.merged = True  # type: ignore[attr-defined]  # an anchor's node is built again, with its `<<` already in it
         return super().construct_mapping(node, deep)
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
 
 
 for first in "tf":

@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,6 +45,12 @@ def compile_document(
     if fatal:
         raise FlowInvalid(fatal)
     return compile_flow(flow, parsed, number=number)
+
+
+@cache
+def shipped_flow() -> CompiledFlow:
+    """The flow of last resort. Reading it takes a tenth of a second: a process that forks calls this before."""
+    return compile_document(documents.shipped(DEFAULT_FLOW), {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +95,7 @@ class PublishedFlows:
         self._earlier: dict[tuple[str, int], CompiledFlow] = {}
         self._seen: set[_Head] = set()
         self._database_away = False
-        self._shipped = compile_document(documents.shipped(DEFAULT_FLOW), {})
+        self._shipped = shipped_flow()
         self._read_disk()
 
     def get(self, did: str) -> CompiledFlow:

@@ -1,0 +1,69 @@
+"""The shipped flow and catalogue as documents: publishable, lawful, spoken well."""
+
+import re
+
+import pytest
+
+from tests.scenarios.story import durations, provedor
+from ura.demo import provider
+from ura.flows import documents
+from ura.flows.nodes import BaseNode, Menu
+from ura.flows.validation import Known, check_document
+from ura.prompts import load_all, load_texts
+from ura.settings import ROOT
+
+CATALOGUE = load_texts(ROOT / "prompts" / "catalogue.yaml")
+GREETING_S = 5.0
+PRODUCT_NAMES = {"WAN", "LAN", "PON", "CEP", "CPF"}
+
+
+def test_the_shipped_flow_can_be_published_with_the_demo_provider() -> None:
+    known = Known(prompts=load_all(ROOT / "prompts"), queues={queue["key"] for queue in provider()["queues"]})
+    assert [mistake.message for mistake in check_document(documents.shipped("provedor"), known=known)] == []
+
+
+@pytest.mark.parametrize("key", ["greeting.welcome", "greeting.again"])
+def test_the_greeting_takes_at_most_five_seconds(key: str) -> None:
+    assert 0 < durations()[key] <= GREETING_S
+
+
+def test_the_corporate_word_takes_at_most_three_seconds() -> None:
+    assert 0 < durations()["system.corporate"] <= 3.0
+
+
+def test_every_sentence_of_the_catalogue_is_used() -> None:
+    used = {said for node in provedor().nodes.values() for said in _keys(node)}
+    used |= {str(said) for said in provedor().flow.fallback.prompts}
+    unused = {key for key in CATALOGUE if key not in used and key.split(".")[0] not in ("system", "queue", "rescue")}
+    assert unused == set()
+
+
+def _keys(node: BaseNode) -> set[str]:
+    return {said for said in node.spoken() if isinstance(said, str)} | {getattr(node, "filler", "")}
+
+
+@pytest.mark.parametrize("key", CATALOGUE)
+def test_a_sentence_is_written_for_the_ear(key: str) -> None:
+    text = CATALOGUE[key]
+    assert not re.search(r"[0-9&%$@/]", text), "numbers and symbols in words"
+    shouted = set(re.findall(r"\b[A-ZÀ-Ú]{2,}\b", text)) - PRODUCT_NAMES
+    assert not shouted, "abbreviations are spelt out"
+    assert len(text) <= 220, "longer than anybody listens"
+
+
+def test_menus_have_at_most_six_choices() -> None:
+    for key, node in provedor().nodes.items():
+        if isinstance(node, Menu):
+            assert len(node.choices) <= 6, key
+
+
+def test_the_fibre_is_only_ever_named_to_be_left_alone() -> None:
+    """Nobody is told to unplug it: each sentence with the fibre in it says not to, or that it stays."""
+    for key, text in CATALOGUE.items():
+        for sentence in re.split(r"(?<=[.!?])\s", text):
+            if "fibra" in sentence:
+                assert re.search(r"\b[Nn]ão (mexa|solte)\b|fica como está", sentence), f"{key}: {sentence}"
+
+
+def test_advertising_is_nowhere() -> None:
+    assert not [key for key in CATALOGUE if key.startswith("advert.")]
