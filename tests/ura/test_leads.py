@@ -1,0 +1,74 @@
+import itertools
+
+import pytest
+
+from tests.factories import NOON, later, lead_saved, make_id, make_record
+from ura import leads
+from ura.db import Sessions
+from ura.leads import LeadFilter, LeadNotFound
+from ura.models import Audience, LeadStatus
+from ura.projection import apply, apply_batch
+
+
+async def test_a_wish_told_in_parts_is_one_lead_whatever_order_the_parts_arrive_in(sessions: Sessions) -> None:
+    ids = []
+    for order in itertools.permutations(range(3)):
+        lead_id = make_id()
+        ids.append(lead_id)
+        parts = [
+            lead_saved(lead_id, "new", at=NOON, audience="home", city_id=1, call_id="c" * 32),
+            lead_saved(lead_id, "interested", at=later(10), neighbourhood_id=5, plan_id=2),
+            lead_saved(lead_id, "abandoned", at=later(20), phone="", wants_message=True, plan_id=3),
+        ]
+        async with sessions.begin() as session:
+            for index in (*order, order[0]):
+                await apply(session, parts[index])
+    async with sessions() as session:
+        for lead_id in ids:
+            lead = await leads.get_lead(session, lead_id)
+            assert (lead.audience, lead.city_id, lead.neighbourhood_id) == (Audience.HOME, 1, 5)
+            assert (lead.plan_id, lead.status, lead.wants_message) == (3, LeadStatus.ABANDONED, True)
+            assert (lead.phone, lead.call_id) == ("+5511987654321", "c" * 32)
+            assert (lead.created_at, lead.updated_at) == (NOON, later(20))
+
+
+async def test_leads_are_listed_newest_first_and_filtered(sessions: Sessions) -> None:
+    old, new = make_id(), make_id()
+    async with sessions.begin() as session:
+        await apply_batch(
+            session,
+            [
+                lead_saved(old, "abandoned", at=NOON, neighbourhood_id=5),
+                lead_saved(new, "new", at=later(60), phone="+551133330009", call_id="c" * 32),
+            ],
+        )
+    async with sessions() as session:
+
+        async def ids(**wanted: object) -> list[str]:
+            return [lead.id for lead in (await leads.list_leads(session, filters=LeadFilter(**wanted))).items]
+
+        assert await ids() == [new, old]
+        assert await ids(status=LeadStatus.ABANDONED, neighbourhood_id=5) == [old]
+        assert await ids(phone="+551133330009", call_id="c" * 32) == [new]
+        assert await ids(created_from=later(30)) == [new]
+        assert await ids(created_before=later(30)) == [old]
+
+
+async def test_the_waiting_list_keeps_the_order_of_asking(sessions: Sessions) -> None:
+    records = [
+        make_record(
+            "waiting_list_joined", entry_id=name * 32, call_id=None, phone=name, neighbourhood_id=7, at=later(delay)
+        )
+        for name, delay in (("b", 20), ("a", 10))
+    ]
+    async with sessions.begin() as session:
+        await apply_batch(session, [*records, *records])
+    async with sessions() as session:
+        assert [entry.phone for entry in await leads.list_waiting(session, neighbourhood_id=7)] == ["a", "b"]
+        assert await leads.list_waiting(session, neighbourhood_id=8) == []
+
+
+async def test_an_unknown_lead_is_said_to_be_unknown(sessions: Sessions) -> None:
+    async with sessions() as session:
+        with pytest.raises(LeadNotFound):
+            await leads.get_lead(session, "nobody")
