@@ -50,25 +50,29 @@ def texts(settings: Settings) -> dict[str, str]:
 
 
 class _Teller:
-    """Says each prompt once, when it is over, with the second it began."""
+    """Says each prompt and each key once, in order, with the second it began; a prompt when it is over."""
 
     def __init__(self, call: Call, known: dict[str, str], say: Say) -> None:
         self._call, self._known, self._say, self._told = call, known, say, 0
 
     def tell(self, *, last: bool = False) -> None:
-        heard = self._call.hearings()
-        for place in range(self._told, len(heard)):
-            if not (last or heard[place].complete or place < len(heard) - 1):
+        happened: list[tuple[float, Heard | str]] = [*self._call.keys]
+        happened.extend((self._call.moment(one.started_s), one) for one in self._call.hearings())
+        happened.sort(key=lambda each: each[0])
+        for place in range(self._told, len(happened)):
+            moment, what = happened[place]
+            is_over = isinstance(what, str) or what.complete or place < len(happened) - 1
+            if not (last or is_over):
                 break
-            self._say(self._line(heard[place]))
+            second = moment - (self._call.answered_at or 0.0)
+            self._say(f"{second:6.1f} s  {f'key {what}' if isinstance(what, str) else self._line(what)}")
             self._told = place + 1
 
     def _line(self, heard: Heard) -> str:
-        second = self._call.moment(heard.started_s) - (self._call.answered_at or 0.0)
         text = self._known.get(heard.key, "")
         if len(text) > SHOWN_TEXT:
             text = text[: SHOWN_TEXT - 1].rstrip() + "…"
-        return f"{second:6.1f} s  {heard.key:<28} {text}{'' if heard.complete else '  [cut]'}"
+        return f"{heard.key:<28} {text}{'' if heard.complete else '  [cut]'}"
 
 
 async def place(
@@ -98,7 +102,6 @@ async def place(
             await _something_new(call, teller)
             if call.ended_at is not None:
                 break
-            say(f"{time.monotonic() - (call.answered_at or 0.0):6.1f} s  key {group}")
             await call.press(group)
         await _listen(call, teller, listen_s, until)
         if call.ended_at is None:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import fcntl
 import http.client
+import re
 import signal
 import subprocess
 import sys
@@ -286,9 +287,6 @@ async def _drain(settings: Settings, phone: _Telephone, stop: _Stop, say: Say) -
 
 
 def _calls(phone: _Telephone) -> str:
-    """`2 calls`, or nothing."""
-    for line in phone.ask("core show channels count").splitlines():
-        number, _, rest = line.strip().partition(" ")
-        if rest.startswith("active call") and number != "0":
-            return line.strip().replace("active ", "")
-    return ""
+    """`2 calls`, or nothing. Asterisk says "1 active call", or "1 of 250 max active calls ( 0.40% of capacity)"."""
+    found = re.search(r"^(\d+)(?: of \d+ max)? active (calls?)\b", phone.ask("core show channels count"), re.MULTILINE)
+    return f"{found[1]} {found[2]}" if found and found[1] != "0" else ""
