@@ -38,8 +38,8 @@ def escape(compiled: CompiledFlow, state: State) -> tuple[State, Effect]:
     c = Cursor(compiled, state)
     c.escapes += 1
     if c.mode in (Mode.CLOSING, Mode.OVER):
-        return c.frozen(), _close(c)
-    if c.mode is not Mode.FALLBACK and c.escapes == 1:
+        effect = _close(c)
+    elif c.mode is not Mode.FALLBACK and c.escapes == 1:
         c.mode = Mode.LIVE
         effect = _run(c, Go(c.flow.person))
     else:
@@ -170,7 +170,7 @@ def _cut(c: Cursor, node: BaseNode, first: str) -> Move | None:
     if first == keys.repeat:
         return _repeat(c, node)
     if first == keys.back:
-        return c.go_back()
+        return c.go_back() or _repeat(c, node)
     return None
 
 

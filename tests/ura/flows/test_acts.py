@@ -1,0 +1,189 @@
+"""Nodes that ask the house or change something."""
+
+from typing import Any
+
+import pytest
+
+from tests.ura.flows.making import GOODBYE, QUEUE_EDGES, Talk, make_flow, menu
+from ura.flows.effects import Act, EndCall, Lookup, Play, Record, SendToQueue
+from ura.flows.events import (
+    ActDone,
+    ActFailed,
+    HungUp,
+    LookupDone,
+    LookupFailed,
+    NoInput,
+    Played,
+    QueueLeft,
+    Recorded,
+    Started,
+)
+
+NEXT = {"next": "good", "failed": "bad"}
+FACTS: dict[str, Any] = {"audience": "home", "city": {"id": 1}, "neighbourhood": {"id": 2}, "plan": {"id": 3}}
+LEAD = {"audience": "home", "city_id": 1, "neighbourhood_id": 2, "plan_id": 3, "wants_message": False}
+
+
+def call(node: dict[str, Any], **facts: Any) -> Talk:
+    extra = [menu("good", k1="goodbye"), menu("bad", k1="goodbye")]
+    return Talk(make_flow({"key": "it"} | node, *extra), **(FACTS | facts))
+
+
+ACTS = [
+    ({"type": "lead"}, "save_lead", {"phone": "+5516999990000", "status": "interested", **LEAD}),
+    ({"type": "waiting_list"}, "join_waiting_list", {"phone": "+5516999990000", "neighbourhood_id": 2}),
+    (
+        {"type": "ticket", "category": "complaint", "summary": "x", "queue": "l1"},
+        "open_ticket",
+        {"category": "complaint", "summary": "x", "queue": "l1", "phone": "+5516999990000"},
+    ),
+    (
+        {"type": "callback", "queue": "l1"},
+        "request_callback",
+        {"queue": "l1", "phone": "+5516999990000", "not_before": None},
+    ),
+    ({"type": "send_plans"}, "send_plans", {"plan_ids": [3], "to": "+5516999990000"}),
+]
+
+
+@pytest.mark.parametrize(("node", "name", "args"), ACTS, ids=[name for _, name, _ in ACTS])
+def test_an_act_is_asked_for_once_and_its_answer_decides(node: dict[str, Any], name: str, args: dict[str, Any]) -> None:
+    talk = call(node | NEXT)
+    assert talk.effect == Act(name, args, f"it:{name}:1")
+    assert talk.hears(NoInput()) == Act(name, args, f"it:{name}:1")  # the same key: done once
+    assert talk.hears(ActDone("other", {})) == Act(name, args, f"it:{name}:1")
+    talk.hears(ActDone(name, {"lead_id": "l-1"}))
+    assert talk.state.node == "good"
+    talk = call(node | NEXT)
+    talk.hears(ActFailed(name, "disk"))
+    assert talk.state.node == "bad"
+
+
+def test_a_lead_is_updated_not_made_again() -> None:
+    talk = call({"type": "lead", **NEXT}, lead_id="l-1")
+    assert isinstance(talk.effect, Act)
+    assert talk.effect.args["lead_id"] == "l-1"
+
+
+@pytest.mark.parametrize(("status", "reason"), [("interested", "abandoned"), ("proposal", "done"), ("waiting", "done")])
+def test_what_a_hang_up_means_depends_on_the_lead(status: str, reason: str) -> None:
+    talk = call({"type": "lead", "status": status, **NEXT})
+    talk.hears(ActDone("save_lead", {"lead_id": "l-1"}))
+    talk.hears(HungUp())
+    if reason == "abandoned":
+        assert isinstance(talk.effect, Act)
+        talk.hears(ActDone("save_lead", {}))
+    assert talk.effect == EndCall(reason)
+
+
+def test_all_plans_heard_are_sent_when_none_was_chosen() -> None:
+    talk = call({"type": "send_plans", **NEXT}, plan=None, plan_ids=[4, 5])
+    assert isinstance(talk.effect, Act)
+    assert talk.effect.args["plan_ids"] == [4, 5]
+
+
+def test_a_lookup_keeps_its_answer() -> None:
+    node = {"type": "lookup", "name": "neighbourhood", "args": {"id": {"fact": "neighbourhood.id"}, "x": 1}}
+    talk = call(node | {"into": "place"} | NEXT)
+    assert talk.effect == Lookup("neighbourhood", {"id": 2, "x": 1}, "system.one_moment")
+    assert talk.hears(LookupDone("plans", {})) == talk.effects[0]
+    talk.hears(LookupDone("neighbourhood", {"name": "x"}))
+    assert talk.state.facts["place"] == {"name": "x"}
+    assert talk.state.node == "good"
+    talk = call(node | {"into": "place"} | NEXT)
+    talk.hears(LookupFailed("neighbourhood", "away", digits="1"))
+    assert talk.state.mode == "over"  # the key pressed while waiting answered the menu behind
+
+
+@pytest.mark.parametrize(
+    ("event", "to"),
+    [
+        (LookupDone("opening", {"open": True}), "good"),
+        (LookupDone("opening", {"open": False, "opens_at": "2026-11-23T08:00"}), "bad"),
+        (LookupDone("opening", {}), "bad"),
+        (LookupFailed("opening", "away"), "odd"),
+    ],
+)
+def test_hours(event: Any, to: str) -> None:
+    node = {"key": "it", "type": "hours", "queue": "l1", "on": {"open": "good", "closed": "bad", "failed": "odd"}}
+    talk = Talk(make_flow(node, *(menu(key, k1="goodbye") for key in ("good", "bad", "odd"))))
+    assert talk.effect == Lookup("opening", {"queue": "l1"})
+    assert talk.hears(NoInput()) == Lookup("opening", {"queue": "l1"})
+    talk.hears(event)
+    assert talk.state.node == to
+
+
+# -- message
+
+
+def message() -> Talk:
+    node = {"key": "it", "type": "message", "prompts": ["after.tone"], "empty": "empty", **NEXT}
+    return Talk(make_flow(node, *(menu(key, k1="goodbye") for key in ("good", "bad", "empty"))))
+
+
+def test_a_message_is_recorded_and_saved() -> None:
+    talk = message()
+    assert talk.effect == Record(("after.tone",), 120)
+    assert talk.hears(NoInput()) == Record(("after.tone",), 120)
+    saving = Act("save_recording", {"recording_id": "r-1", "seconds": 4.5}, "it:save_recording:1")
+    assert talk.hears(Recorded("r-1", 4.5)) == saving
+    assert talk.hears(Started()) == saving
+    assert talk.hears(Recorded("r-2", 4.5)) == saving
+    talk.hears(ActDone("save_recording", {}))
+    assert talk.state.node == "good"
+    assert talk.state.facts["recording_id"] == "r-1"
+
+
+def test_an_empty_message_and_one_that_cannot_be_saved() -> None:
+    talk = message()
+    talk.hears(Recorded("r-1", 0.0))
+    assert talk.state.node == "empty"
+    talk = message()
+    talk.hears(Recorded("r-1", 9.0))
+    talk.hears(ActFailed("save_recording", "disk"))
+    assert talk.state.node == "bad"
+
+
+# -- queue
+
+
+def queue(**fields: Any) -> Talk:
+    edges = QUEUE_EDGES | {"timeout": "good", "failed": "bad"}
+    return call({"type": "queue", "queue": "l1", "on": edges, **fields}, protocol="")
+
+
+def test_a_queue_without_words() -> None:
+    assert queue(priority=2).effect == SendToQueue("l1", 2)
+
+
+def test_a_queue_with_words_and_keys_pressed_into_them() -> None:
+    talk = queue(prompts=["one.moment"])
+    assert talk.effect == Play(("one.moment",))
+    assert talk.hears(LookupDone("x", {})) == SendToQueue("l1", 0)
+    talk = queue(prompts=["one.moment"])
+    assert talk.played("5") == SendToQueue("l1", 0)
+    assert talk.state.ahead == ""
+
+
+@pytest.mark.parametrize(("reason", "to"), [("timeout", "good"), ("failed", "bad"), ("rubbish", "bad")])
+def test_the_way_on_when_the_queue_gives_the_caller_back(reason: str, to: str) -> None:
+    talk = queue()
+    talk.left(reason)
+    assert talk.state.node == to
+    assert talk.state.facts["queue_left"] == reason
+
+
+def test_a_caller_in_a_queue_stays_there_on_a_meaningless_event() -> None:
+    talk = queue()
+    assert talk.hears(Played()) == SendToQueue("l1", 0)
+
+
+def test_a_frustrated_caller_goes_before_others() -> None:
+    edges = dict.fromkeys(QUEUE_EDGES, "goodbye")
+    node = {"key": "it", "type": "queue", "queue": "l1", "on": edges}
+    assert Talk(make_flow(node, GOODBYE), protocol="", frustrated=True).effect == SendToQueue("l1", 1)
+
+
+def test_a_queue_left_that_nobody_waited_for() -> None:
+    talk = Talk(make_flow(menu("main", k1="goodbye")))
+    assert talk.hears(QueueLeft("l1", "timeout")) == talk.effects[0]

@@ -1,0 +1,256 @@
+"""What holds for every flow and every caller: random flows, random events, random keys."""
+
+import json
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.fakes import CITIES, NEIGHBOURHOODS, PLANS
+from tests.ura.flows.making import document
+from ura.flows.effects import Act, Collect, Effect, EndCall, Lookup, Play, Record, SendToQueue
+from ura.flows.engine import CompiledFlow, Mode, State, compile_flow, step
+from ura.flows.engine.cursor import MOST_REPEATS, MOST_RETRIES
+from ura.flows.events import (
+    ActDone,
+    ActFailed,
+    DigitsEntered,
+    Event,
+    HungUp,
+    LookupDone,
+    LookupFailed,
+    NoInput,
+    Played,
+    QueueLeft,
+    Recorded,
+    Started,
+)
+from ura.flows.nodes import Flow
+
+ALL_KEYS = "0123456789*#ABCD"
+keys = st.text(ALL_KEYS, max_size=20)
+FACTS = {"caller": "+5516999990000", "protocol": "263260000017", "now": "2026-11-22T10:00"}
+EDGES = {
+    "choose_neighbourhood": ("covered", "planned", "none", "not_found", "failed"),
+    "offer_plans": ("sent", "number", "sales", "done", "none", "failed"),
+    "steps": ("solved", "not_solved"),
+    "queue": ("timeout", "empty", "full", "key", "failed"),
+    "hours": ("open", "closed", "failed"),
+}
+PERSON = {"key": "person", "type": "hours", "queue": "l1", "on": {"open": "q", "closed": "n0", "failed": "q"}}
+QUEUE = {"key": "q", "type": "queue", "queue": "l1", "on": dict.fromkeys(EDGES["queue"], "n0")}
+
+
+@st.composite
+def nodes(draw: st.DrawFn, key: str, targets: list[str]) -> dict[str, Any]:
+    """One node of any kind; where it leads is anybody's guess, also nowhere."""
+    target = st.sampled_from(targets)
+    retry = st.none() | st.fixed_dictionaries({"tries": st.integers(1, 3), "next": st.none() | target})
+    asking = {"no_input": draw(retry), "invalid": draw(retry)}
+    kind = draw(st.sampled_from([*FIELDS, *EDGES]))
+    node: dict[str, Any] = {"key": key, "type": kind} | FIELDS.get(kind, {})
+    if kind in EDGES:
+        node["on"] = {edge: draw(target) for edge in EDGES[kind]}
+    if kind in ("menu", "collect", "survey", "steps", "offer_plans", "choose_neighbourhood"):
+        node |= asking
+    if kind == "menu":
+        choices = draw(st.sets(st.sampled_from("12345678#"), min_size=1, max_size=4))
+        node["choices"] = {digit: {"label": digit, "next": draw(target)} for digit in choices}
+    elif kind == "branch":
+        when = {"fact": draw(st.sampled_from(["repeat_call", "neighbourhood.status"])), "known": draw(st.booleans())}
+        node |= {"cases": [{"when": when, "next": draw(target)}], "otherwise": draw(target)}
+    elif kind == "subflow":
+        node["next"] = draw(target)
+    elif kind not in EDGES and kind != "end":
+        node["next"] = draw(target)
+        if kind not in ("say", "protocol", "collect", "survey"):
+            node["failed"] = draw(target)
+        if kind == "message":
+            node["empty"] = draw(target)
+    return node
+
+
+PROMPTS = {"prompts": ["a.prompt"]}
+FIELDS: dict[str, dict[str, Any]] = {
+    "menu": PROMPTS | {"short_prompts": ["short"]},
+    "say": PROMPTS,
+    "collect": PROMPTS | {"into": "typed", "max_digits": 11},
+    "branch": {},
+    "lookup": {"name": "recent_calls", "into": "recent"},
+    "send_plans": {},
+    "lead": {"status": "interested"},
+    "waiting_list": {},
+    "ticket": {"category": "support", "summary": "x", "queue": "l1"},
+    "callback": {"queue": "l1"},
+    "message": PROMPTS,
+    "survey": {"question": "nps"} | PROMPTS,
+    "protocol": {},
+    "subflow": {"flow": "inner"},
+    "end": {},
+    "steps": {"steps": [{"key": "a", "prompts": ["a"]}, {"key": "b", "prompts": ["b"], "then_ask": False}]},
+    "queue": {"queue": "l1"} | PROMPTS,
+    "hours": {"queue": "l1"},
+}
+INNER = Flow.model_validate(
+    document(
+        {"key": "ask", "type": "menu", "prompts": ["x"], "choices": {"1": {"label": "1", "next": "back"}}},
+        {"key": "back", "type": "end", "returns": True},
+        key="inner",
+    )
+)
+
+
+@st.composite
+def flows(draw: st.DrawFn) -> CompiledFlow:
+    names = [f"n{n}" for n in range(draw(st.integers(1, 6)))]
+    targets = [*names, "person", "q", "nowhere"]
+    made = [draw(nodes(name, targets)) for name in names]
+    flow = Flow.model_validate(
+        {
+            "key": "random",
+            "title": "x",
+            "start": "n0",
+            "person": "person",
+            "limits": {"steps": draw(st.integers(20, 60))},
+            "nodes": [*made, PERSON, QUEUE],
+        }
+    )
+    return compile_flow(flow, {"inner": INNER})
+
+
+rows = st.lists(st.sampled_from(NEIGHBOURHOODS), max_size=12)
+results = st.one_of(
+    st.just({}),
+    st.builds(lambda found: {"neighbourhoods": found}, rows),
+    st.builds(lambda n: {"cities": CITIES[:n]}, st.integers(0, 2)),
+    st.builds(lambda n: {"plans": PLANS[:n]}, st.integers(0, 4)),
+    st.sampled_from([{"open": True}, {"open": False}, {"neighbourhoods": 7}, {"plans": [None]}, {"lead_id": "l-1"}]),
+)
+names = st.sampled_from(
+    ["cities", "neighbourhoods", "neighbourhoods_by_keys", "neighbourhood_by_cep", "plans", "opening", "recent_calls"]
+)
+act_names = st.sampled_from(["save_lead", "send_plans", "open_ticket", "save_recording", "answer_survey", "other"])
+events: st.SearchStrategy[Event] = st.one_of(
+    st.builds(DigitsEntered, keys),
+    st.builds(Played, keys),
+    st.just(NoInput()),
+    st.builds(LookupDone, names, results, keys),
+    st.builds(LookupFailed, names, st.just("x")),
+    st.builds(ActDone, act_names, results),
+    st.builds(ActFailed, act_names, st.just("x")),
+    st.builds(Recorded, st.just("r-1"), st.sampled_from([0.0, 5.0])),
+    st.builds(QueueLeft, st.just("l1"), st.sampled_from(["timeout", "empty", "full", "key", "failed", "odd"])),
+    st.just(Started()),
+)
+generous = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@st.composite
+def fitting(draw: st.DrawFn, effect: Effect) -> Event:
+    """An event that this effect can really cause."""
+    match effect:
+        case Play():
+            return Played(draw(st.just("") | keys))
+        case Collect(_, max_digits):
+            digits = draw(st.text(ALL_KEYS, max_size=max_digits))
+            return DigitsEntered(digits) if digits else NoInput()
+        case Lookup(name):
+            return draw(st.builds(LookupDone, st.just(name), results) | st.just(LookupFailed(name, "x")))
+        case Act(name):
+            return draw(st.builds(ActDone, st.just(name), results) | st.just(ActFailed(name, "x")))
+        case Record():
+            return Recorded("r-1", draw(st.sampled_from([0.0, 5.0])))
+        case SendToQueue(queue):
+            return QueueLeft(queue, draw(st.sampled_from(["timeout", "empty", "full", "key", "failed"])))
+    return Started()
+
+
+@generous
+@given(flow=flows(), data=st.data())
+def test_every_call_ends_within_its_budget_whatever_happens(flow: CompiledFlow, data: st.DataObject) -> None:
+    state, effect = step(flow, State(), Started(FACTS))
+    most = 2 * flow.flow.limits.steps + 5  # each step can at most owe one act
+    for _ in range(most):
+        if state.mode is Mode.OVER:
+            break
+        event = data.draw(events if data.draw(st.booleans()) else fitting(effect))
+        state, effect = step(flow, state, event)
+    assert state.mode is Mode.OVER
+    assert isinstance(effect, EndCall)
+
+
+@generous
+@given(flow=flows(), data=st.data())
+def test_a_state_through_json_goes_on_the_same(flow: CompiledFlow, data: st.DataObject) -> None:
+    state, effect = step(flow, State(), Started(FACTS))
+    for _ in range(25):
+        again = State.from_json(json.loads(json.dumps(state.to_json())))
+        assert again == state
+        event = data.draw(events if data.draw(st.booleans()) else fitting(effect))
+        from_json = step(flow, again, event)
+        state, effect = step(flow, state, event)
+        assert from_json == (state, effect)
+
+
+@generous
+@given(flow=flows(), data=st.data())
+def test_nine_leads_to_the_person_wherever_the_caller_has_the_word(flow: CompiledFlow, data: st.DataObject) -> None:
+    state, effect = step(flow, State(), Started(FACTS))
+    for _ in range(15):
+        within = state.spent + 2 < flow.flow.limits.steps
+        if state.mode is Mode.LIVE and within and isinstance(effect, Play | Collect) and not state.prefix:
+            event = Played("9") if isinstance(effect, Play) else DigitsEntered("9")
+            asked, _ = step(flow, state, event)
+            assert asked.node == "person"
+        state, effect = step(flow, state, data.draw(fitting(effect)))
+
+
+@generous
+@given(flow=flows(), data=st.data())
+def test_a_hang_up_anywhere_closes_once_and_pays_what_is_owed(flow: CompiledFlow, data: st.DataObject) -> None:
+    state, effect = step(flow, State(), Started(FACTS))
+    for _ in range(data.draw(st.integers(0, 15))):
+        state, effect = step(flow, state, data.draw(fitting(effect)))
+    abandoned = state.facts.get("lead_status") == "interested" and state.facts.get("lead_id")
+    over = state.mode is Mode.OVER
+    acts = []
+    state, effect = step(flow, state, HungUp())
+    while isinstance(effect, Act):
+        acts.append(effect.name)
+        state, effect = step(flow, state, ActDone(effect.name, {}))
+    assert isinstance(effect, EndCall)
+    assert state.mode is Mode.OVER
+    assert state.owed == () or over
+    if not over:
+        assert acts.count("save_lead") == (1 if abandoned else 0)
+
+
+@generous
+@given(flow=flows(), typed=st.lists(keys, max_size=8))
+def test_nobody_is_asked_the_same_for_ever(flow: CompiledFlow, typed: list[str]) -> None:
+    """R25: any keys with any pauses: at most three retries of a question (and three repetitions), then on."""
+    state, effect = step(flow, State(), Started(FACTS))
+    plan = iter(typed)
+    asked: dict[tuple[Any, ...], int] = {}
+    for _ in range(3 * flow.flow.limits.steps):
+        if isinstance(effect, EndCall):
+            break
+        event: Event = Played()
+        match effect:
+            case Collect(prompts):
+                question = (state.seq, state.phase, state.data.get("page"), state.data.get("at"))
+                asked[question] = asked.get(question, 0) + bool(prompts)
+                entry = next(plan, "")
+                event = DigitsEntered(entry) if entry else NoInput()
+            case Lookup(name):
+                event = LookupDone(name, {"cities": CITIES, "neighbourhoods": NEIGHBOURHOODS[:8], "plans": PLANS})
+            case Act(name):
+                event = ActDone(name, {})
+            case Record():
+                event = Recorded("r-1", 5.0)
+            case SendToQueue(queue):
+                event = QueueLeft(queue, "timeout")
+        state, effect = step(flow, state, event)
+    assert isinstance(effect, EndCall)
+    if not any("*" in entry for entry in typed):  # going back puts a question anew
+        assert max(asked.values(), default=0) <= 1 + MOST_RETRIES + MOST_REPEATS - 1
