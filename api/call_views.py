@@ -35,27 +35,31 @@ WORTH_A_WORD = frozenset({"no_input", "lookup_failed", "act_failed", "hung_up", 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that happened at a node besides a key. The panel has the words for each `kind`."""
+    """Something that happened at a node. The panel has the words for each `kind`."""
 
     kind: str
     number: int = 0
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One visit to one node: the keys pressed there and the seconds until the next."""
+    """One visit to one node: what happened there, and the seconds until the next."""
 
     node: str
     title: str
     at: datetime
-    keys: tuple[str, ...]
     notes: tuple[Note, ...]
     seconds: int | None
 
     @property
+    def keys(self) -> list[str]:
+        return [note.text for note in self.notes if note.kind == "key"]
+
+    @property
     def silent(self) -> bool:
         """The caller noticed nothing of it: something was looked up or stored."""
-        return not self.keys and not self.notes and self.seconds == 0
+        return not self.notes and self.seconds == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +126,16 @@ def view(call: Call, steps: Sequence[CallStep], names: Names, now: datetime) -> 
 def stops(steps: Sequence[CallStep], titles: Mapping[str, str], *, until: datetime | None) -> tuple[Stop, ...]:
     """The path. A step tells what ended a wait at its node and where the call went: so a visit begins with the step
     before it. Steps that follow each other in one node are one stop; the last stop lasts `until`, or is not over."""
+    if not steps:
+        return ()
     visits: list[tuple[str, datetime, list[CallStep]]] = []
-    entered = steps[0].at if steps else None
+    entered = steps[0].at
     for step in steps:
         if not visits or visits[-1][0] != step.node:
-            visits.append((step.node, entered or step.at, []))
+            visits.append((step.node, entered, []))
         visits[-1][2].append(step)
         entered = step.at
-    if steps and (here := str(steps[-1].detail.get("to") or steps[-1].node)) != steps[-1].node:
+    if (here := str(steps[-1].detail.get("to") or steps[-1].node)) != steps[-1].node:
         visits.append((here, steps[-1].at, []))
     ends = [at for _, at, _ in visits[1:]] + [until]
     return tuple(
@@ -137,7 +143,6 @@ def stops(steps: Sequence[CallStep], titles: Mapping[str, str], *, until: dateti
             node=node,
             title=titles.get(node) or node.rpartition(".")[2].replace("_", " "),
             at=at,
-            keys=tuple(keys for step in told if (keys := str(step.detail.get("keys") or ""))),
             notes=tuple(note for step in told if (note := _note(step))),
             seconds=max(0, round((end - at).total_seconds())) if end else None,
         )
@@ -147,7 +152,9 @@ def stops(steps: Sequence[CallStep], titles: Mapping[str, str], *, until: dateti
 
 def _note(step: CallStep) -> Note | None:
     """What is worth a word. Keys of a document or a phone number are only counted in the record."""
-    if step.event == "digits" and not step.detail.get("keys"):
+    if keys := str(step.detail.get("keys") or ""):
+        return Note("key", text=keys)
+    if step.event == "digits":
         return Note("typed", int(step.detail.get("count") or 0))
     if step.event == "recorded":
         return Note("recorded", round(float(step.detail.get("seconds") or 0)))

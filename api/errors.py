@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import pages
 from ura.errors import UraError
@@ -133,4 +134,27 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     for kind in DATABASE_GONE:
         app.add_exception_handler(kind, _database_gone)
-    app.add_exception_handler(Exception, _unexpected)
+
+
+class LastResort:
+    """ASGI middleware: what nobody expected becomes one line in the log and an answer with its number."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def send_noted(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noted)
+        except Exception as error:
+            if scope["type"] != "http":
+                raise
+            answer = await _unexpected(Request(scope), error)
+            if not started:
+                await answer(scope, receive, send)

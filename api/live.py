@@ -8,17 +8,17 @@ message. Nothing is read while nobody looks. A browser that comes back says whic
 import asyncio
 import secrets
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import Enum, StrEnum, auto
+from enum import Enum, auto
 from typing import Protocol
 
 import structlog
 
-from api.call_views import CallView, Stage
+from api.call_views import CallView
 from ura.models import Event
 
 log = structlog.get_logger(__name__)
@@ -27,14 +27,7 @@ POLL_EVERY_S = 0.25
 FIGURES_EVERY_S = 1.0
 LOOKED_AT_FOR_S = 30.0  # after the last page was built or the last browser left
 KEPT_MESSAGES = 400
-REMEMBERED_CALLS = 1000
 IDLE_TICK_S = 4.0  # how often a quiet stream looks whether its session is still good
-
-
-class Place(StrEnum):
-    LIVE = "live"  # new: put it at the top of the live calls
-    RECENT = "recent"  # ended: move it to the top of the last hundred
-    SAME = "same"  # somewhere already: replace it there
 
 
 class Hint(Enum):
@@ -52,15 +45,9 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    place: Place
-    call: CallView
-
-
-@dataclass(frozen=True, slots=True)
 class Message:
     id: str
-    changes: tuple[Change, ...]
+    calls: tuple[CallView, ...]  # as they are now
     figures: Figures
     waiting: int
     pages: dict[str, str] = field(default_factory=dict)  # rendered once for each way of seeing it
@@ -72,7 +59,6 @@ class Source(Protocol):
     async def last_bell(self) -> int: ...
     async def bells(self, after: int) -> list[Event]: ...
     async def calls(self, ids: Iterable[str]) -> list[CallView]: ...
-    async def live_ids(self) -> set[str]: ...
     async def figures(self) -> Figures: ...
     async def waiting(self) -> int: ...
 
@@ -88,8 +74,6 @@ class Broadcaster:
         self._sequence = 0
         self._epoch = ""  # empty: nobody looks, nothing is followed
         self._bell = 0
-        self._live: set[str] = set()
-        self._ended: OrderedDict[str, None] = OrderedDict()
         self._figures = Figures()
         self._figures_at = 0.0
         self._waiting = 0
@@ -158,12 +142,10 @@ class Broadcaster:
 
     async def _begin(self) -> None:
         self._bell = await self._source.last_bell()
-        self._live = await self._source.live_ids()
         self._figures = await self._source.figures()
         self._waiting = await self._source.waiting()
         self._figures_at = self._clock()
         self._messages.clear()
-        self._ended.clear()
         self._sequence = 0
         self._epoch = secrets.token_hex(4)
 
@@ -175,7 +157,7 @@ class Broadcaster:
             bells = await self._source.bells(self._bell)
             for bell in bells:
                 ids.update(dict.fromkeys(call_ids(bell)))
-            changes = tuple(self._placed(call) for call in await self._source.calls(ids)) if ids else ()
+            changed = tuple(await self._source.calls(ids)) if ids else ()
             if bells:
                 self._bell = bells[-1].id
             figures, waiting = self._figures, self._waiting
@@ -183,23 +165,11 @@ class Broadcaster:
                 self._figures = await self._source.figures()
                 self._waiting = await self._source.waiting()
                 self._figures_at = self._clock()
-            if changes or (figures, waiting) != (self._figures, self._waiting):
+            if changed or (figures, waiting) != (self._figures, self._waiting):
                 self._sequence += 1
-                message = Message(f"{self._epoch}-{self._sequence}", changes, self._figures, self._waiting)
+                message = Message(f"{self._epoch}-{self._sequence}", changed, self._figures, self._waiting)
                 self._messages.append(message)
                 self._ring()
-
-    def _placed(self, call: CallView) -> Change:
-        if call.stage is not Stage.ENDED:
-            known = call.id in self._live
-            self._live.add(call.id)
-            return Change(Place.SAME if known else Place.LIVE, call)
-        known = call.id in self._ended
-        self._live.discard(call.id)
-        self._ended[call.id] = None
-        while len(self._ended) > REMEMBERED_CALLS:
-            self._ended.popitem(last=False)
-        return Change(Place.SAME if known else Place.RECENT, call)
 
     async def _unless_away(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -218,10 +188,8 @@ class Broadcaster:
 
 
 def call_ids(bell: Event) -> list[str]:
-    """The calls that a bell is about."""
-    if "call_ids" in bell.data:
-        return [str(each) for each in bell.data["call_ids"]]
-    return [str(bell.data["call_id"])] if bell.data.get("call_id") else []
+    """The calls that a bell is about (ura/projection.py rings it)."""
+    return [str(each) for each in bell.data.get("ids", ())] if bell.kind == "calls" else []
 
 
 def today_in(zone_now: datetime) -> datetime:

@@ -89,6 +89,7 @@ def build(config: Settings) -> FastAPI:
     app.include_router(health.metrics_router)
     app.add_api_route("/", _home, include_in_schema=False, dependencies=[Depends(OpenToAll("leads to the panel"))])
     app.mount("/static", KeptFiles(directory=pages.STATIC))
+    app.add_middleware(errors.LastResort)
     app.add_middleware(Measure, metrics=wired.metrics)
     app.add_middleware(Guard)
     return app

@@ -49,10 +49,6 @@ class Reader:
             found = await calls.list_by_ids(session, list(ids))
             return await self.view(session, found)
 
-    async def live_ids(self) -> set[str]:
-        async with self._sessions() as session:
-            return {call.id for call in await calls.list_live(session)}
-
     async def live(self) -> list[CallView]:
         """Calls in progress, the newest first."""
         async with self._sessions() as session:

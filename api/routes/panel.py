@@ -11,9 +11,9 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import pages
-from api.call_views import Stage, fits
+from api.call_views import CallView, Stage, fits
 from api.deps import HealthReader, OpenToAll, PanelUser, SessionDep, Wired, WiredDep, find_actor, session_token
-from api.live import Change, Hint, Message, Place
+from api.live import Hint, Message
 from api.security import SECURE_SESSION_COOKIE, SESSION_COOKIE, came_by_https
 from ura import calls, numbers, phones, users
 from ura.calls import CallFilter
@@ -64,7 +64,7 @@ def _filter(chosen: Chosen, actor: Actor, things: Wired) -> CallFilter:
     is_protocol = len(digits) == 12 and is_valid(digits)
     sees_phones = actor.may(Permission.PHONES_SEE)
     zone = things.settings.zone
-    live = None if chosen.stage is None else chosen.stage is not Stage.ENDED
+    live = chosen.stage is not Stage.ENDED if chosen.stage else None if chosen.given() else False
     return CallFilter(
         # Whoever may not see a number may not find out by asking either.
         caller=phones.to_e164(chosen.q) or "?" if chosen.q and not is_protocol and sees_phones else "",
@@ -160,9 +160,8 @@ async def show_calls(
         "calls.html",
         here="calls",
         position=position,
-        live=await things.reader.live(),
+        live=[] if given else await things.reader.live(),
         recent=recent,
-        figures=None,
         numbers=await things.reader.figures(),
         waiting_records=await things.reader.waiting(),
         dids=await numbers.list_dids(session),
@@ -180,7 +179,8 @@ async def read_lists(request: Request, things: WiredDep, actor: PanelUser, chose
     return pages.page(
         request,
         "_lists.html",
-        live=await things.reader.live(),
+        filtered=bool(chosen.given()),
+        live=[] if chosen.given() else await things.reader.live(),
         recent=recent,
         numbers=await things.reader.figures(),
         waiting_records=await things.reader.waiting(),
@@ -237,26 +237,19 @@ def _render(request: Request, message: Message, actor: Actor, chosen: Chosen, wa
     templates: pages.Pages = request.app.state.pages
     sees_phones = actor.may(Permission.PHONES_SEE)
     if chosen.call:
-        mine = [change.call for change in message.changes if change.call.id == chosen.call]
+        mine = [call for call in message.calls if call.id == chosen.call]
         return templates.text("_detail.html", call=mine[-1], sees_phones=sees_phones) if mine else ""
-    changes = [
-        {"place": _place(change, wanted, chosen), "call": change.call}
-        for change in message.changes
-        if change.place is not Place.SAME
-        or change.call.stage is not Stage.ENDED
-        or fits(change.call, wanted, chosen.stage)
-    ]
     return templates.text(
         "_changes.html",
-        changes=changes,
+        rows=[(_list_for(call, chosen, wanted), call) for call in message.calls],
         numbers=message.figures,
         waiting_records=message.waiting,
         sees_phones=sees_phones,
     )
 
 
-def _place(change: Change, wanted: CallFilter, chosen: Chosen) -> str:
-    """A call that ended and is not asked for only leaves the live ones."""
-    if change.place is Place.RECENT and not fits(change.call, wanted, chosen.stage):
-        return "gone"
-    return str(change.place)
+def _list_for(call: CallView, chosen: Chosen, wanted: CallFilter) -> str:
+    """The list on the page that the call belongs to now; "" for none. With a filter there is one list only."""
+    if chosen.given():
+        return "recent" if fits(call, wanted, chosen.stage) else ""
+    return "recent" if call.stage is Stage.ENDED else "live"

@@ -18,15 +18,25 @@
   setInterval(tick, 1000);
   tick();
 
-  // A row that comes in replaces the one that is there (after a reconnect, or from "live" to "the last hundred").
+  // A row is on the page once. One that is in the same list already is renewed in its place; one that was in the other
+  // list leaves it; one that no longer fits the filter goes.
   document.addEventListener("htmx:oobBeforeSwap", function (event) {
-    const incoming = event.detail.fragment;
-    if (!incoming || !incoming.querySelectorAll) return;
-    for (const row of incoming.querySelectorAll("[data-row]")) {
+    const list = event.detail.target;
+    for (const row of event.detail.fragment.querySelectorAll("[data-row]")) {
       const here = document.getElementById(row.id);
-      if (here && !event.detail.target.isSameNode(here)) here.remove();
+      if (here && "gone" in row.dataset) here.remove();
+      else if (here && here.parentNode === list && list.id) keepFocus(here, row);
+      else if (here) here.remove();
+      if ("gone" in row.dataset) row.remove();
     }
   });
+
+  function keepFocus(here, row) {
+    const had = here.contains(document.activeElement);
+    here.replaceWith(row);
+    if (had) row.querySelector("a[data-open]")?.focus();
+  }
+
   document.addEventListener("htmx:oobAfterSwap", tick);
 
   document.addEventListener("htmx:sseOpen", function () { document.body.dataset.line = "open"; });

@@ -1,0 +1,121 @@
+"""A real uvicorn on a free port and a real Chromium, with everything the pages complain about written down."""
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+
+from tests.api.conftest import PASSWORD
+from ura import users
+from ura.db import Sessions
+from ura.models import Role
+from ura.settings import ROOT, Settings
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@dataclass
+class Panel:
+    """`complaints` of the pages must be empty at the end: errors, CSP reports, requests to anywhere else."""
+
+    address: str
+    context: BrowserContext
+    complaints: list[str] = field(default_factory=list)
+
+    async def page(self) -> Page:
+        page = await self.context.new_page()
+        page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        page.on("console", lambda said: self.complaints.append(f"{said.type}: {said.text}"))
+        page.on(
+            "request",
+            lambda asked: None if asked.url.startswith((self.address, "data:")) else self.complaints.append(asked.url),
+        )
+        await page.add_init_script(
+            "addEventListener('securitypolicyviolation', e => console.error('CSP', e.violatedDirective, e.sample))"
+        )
+        return page
+
+    async def log_in(self, role: Role = Role.ADMIN) -> Page:
+        page = await self.page()
+        await page.goto(self.address)
+        await page.get_by_label("Usuário ou e-mail").fill(f"{role}@provedor.test")
+        await page.get_by_label("Senha").fill(PASSWORD)
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector("body[data-line=open]")
+        return page
+
+
+@pytest.fixture
+def database_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """The pages do not know which database is behind them: SQLite is enough."""
+    file = tmp_path / "prosa.db"
+    shutil.copyfile(sqlite_template, file)
+    return f"sqlite+aiosqlite:///{file}"
+
+
+@pytest.fixture
+async def server(settings: Settings, sessions: Sessions) -> AsyncIterator[str]:
+    """The browser door in its own process; stops within its time when told to."""
+    async with sessions.begin() as session:
+        for role in (Role.ADMIN, Role.TECHNICIAN):
+            email = f"{role}@provedor.test"
+            await users.create_user(session, email=email, name=email, role=role, password=PASSWORD, actor="test")
+    given = {"PROSA_STATE_DIR": settings.state_dir, "PROSA_DATABASE_URL": settings.db_url}
+    given |= {"PROSA_HTTP_PORT": settings.http_port, "PROSA_ENVIRONMENT": "development"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "api.main", cwd=ROOT, env=os.environ | {name: str(value) for name, value in given.items()}
+    )
+    address = f"http://127.0.0.1:{settings.http_port}"
+    try:
+        async with asyncio.timeout(30), httpx.AsyncClient() as client:
+            while not await _answers(client, address):
+                assert process.returncode is None, "the server did not start"
+        yield address
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(10):
+        assert await process.wait() in (0, -signal.SIGTERM)
+
+
+async def _answers(client: httpx.AsyncClient, address: str) -> bool:
+    try:
+        return (await client.get(f"{address}/api/v1/health")).status_code == 200
+    except httpx.TransportError:
+        await asyncio.sleep(0.1)
+        return False
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def panel(server: str, browser: Browser) -> AsyncIterator[Panel]:
+    context = await browser.new_context(locale="pt-BR", viewport={"width": 1280, "height": 900})
+    panel = Panel(server, context)
+    yield panel
+    await context.close()
+    assert panel.complaints == []

@@ -1,0 +1,209 @@
+"""The panel as people use it, in a real Chromium."""
+
+import asyncio
+import os
+import re
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, expect
+
+from tests.api.records import DID, closed, moment, new_id, opened, record, step, walked, write, write_line
+from tests.browser.conftest import Panel
+from ura.db import Sessions
+from ura.journal import Journal
+from ura.models import Did, DidKind, Outcome, Role
+from ura.settings import Settings
+
+
+async def look(page: Page, name: str) -> None:
+    """Keeps a picture when PROSA_SCREENSHOTS names a folder."""
+    if folder := os.environ.get("PROSA_SCREENSHOTS"):
+        await page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+async def test_a_live_call_appears_moves_and_ends_without_a_reload(panel: Panel, sessions: Sessions) -> None:
+    await write_line(sessions)
+    page = await panel.log_in()
+    await expect(page.locator("#live + .none")).to_be_visible()
+
+    call_id = new_id()
+    await write(sessions, opened(call_id, protocol="263260000174"))
+    row = page.locator(f"#live #call-{call_id}")
+    await expect(row).to_contain_text("(11) 93333-0002")
+    await expect(row).to_contain_text("263 260 000 174")
+    await expect(row.locator("time")).to_be_visible()
+    await expect(page.get_by_role("link", name="1 ao vivo")).to_be_visible()
+
+    await write(sessions, *walked(call_id))
+    await expect(row.locator(".path li")).to_have_text(["greeting4 s", "maintecla 16 s", "audience"])
+    await expect(row).to_contain_text("Na URA")
+    await write(sessions, record("call_queued", call_id=call_id, queue="l1", at=moment()))
+    await expect(row).to_contain_text("Na fila")
+    await write(sessions, record("call_answered", call_id=call_id, attendant="Ana", at=moment()))
+    await expect(row).to_contain_text("Em conversa")
+    await look(page, "live")
+
+    await write(sessions, closed(call_id))
+    await expect(page.locator(f"#recent #call-{call_id}")).to_contain_text("Resolvida")
+    await expect(row).to_have_count(0)
+    await expect(page.locator(f"#call-{call_id}")).to_have_count(1)
+
+
+async def test_an_event_is_on_the_screen_within_half_a_second(panel: Panel, sessions: Sessions) -> None:
+    page = await panel.log_in()
+    took = []
+    for _ in range(5):
+        call_id = new_id()
+        await write(sessions, opened(call_id))
+        started = asyncio.get_running_loop().time()
+        await page.wait_for_selector(f"#call-{call_id}", state="attached")
+        took.append(asyncio.get_running_loop().time() - started)
+    assert sorted(took)[2] < 0.5, took
+
+
+async def test_the_path_of_a_call_is_opened_by_keyboard_and_goes_on_by_itself(panel: Panel, sessions: Sessions) -> None:
+    call_id = new_id()
+    await write(sessions, opened(call_id), *walked(call_id))
+    page = await panel.log_in()
+    await page.keyboard.press("j")
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(re.compile(call_id))
+    titles = page.locator(".way-title")
+    await expect(titles).to_have_text(["greeting", "main", "audience"])
+    await write(sessions, step(call_id, 4, "audience", "digits", to="neighbourhood", seconds_ago=1, keys="2"))
+    await expect(titles).to_have_text(["greeting", "main", "audience", "neighbourhood"])
+    await expect(page.locator(".way li").nth(2)).to_contain_text("apertou tecla 2")
+    await look(page, "call")
+
+
+async def test_a_browser_that_was_away_catches_up(panel: Panel, sessions: Sessions) -> None:
+    page = await panel.log_in()
+    await panel.context.set_offline(True)
+    await page.evaluate("htmx.find('[sse-connect]')['htmx-internal-data'].sseEventSource.dispatchEvent(new Event('x'))")
+    missed = new_id()
+    await write(sessions, opened(missed))
+    await panel.context.set_offline(False)
+    await expect(page.locator(f"#live #call-{missed}")).to_have_count(1)
+
+
+async def test_numbers_are_masked_for_technicians(panel: Panel, sessions: Sessions) -> None:
+    await write(sessions, opened(new_id()))
+    page = await panel.log_in(Role.TECHNICIAN)
+    await expect(page.locator("#live")).to_contain_text("(11) •••••-0002")
+    await write(sessions, opened(call_id := new_id()))
+    await expect(page.locator(f"#call-{call_id}")).to_contain_text("(11) •••••-0002")
+    assert "93333" not in await page.content()
+
+
+async def test_a_filter_shows_what_fits_and_keeps_to_it(panel: Panel, sessions: Sessions) -> None:
+    done, gone = new_id(), new_id()
+    await write(sessions, opened(done), closed(done), opened(gone), closed(gone, "abandoned"))
+    page = await panel.log_in()
+    await page.keyboard.press("/")
+    await page.get_by_label("Resultado").select_option("Desistiu")
+    await page.get_by_role("button", name="Filtrar").click()
+    await page.wait_for_selector("body[data-line=open]")
+    await expect(page.locator("#recent > li")).to_have_count(1)
+    later, other = new_id(), new_id()
+    await write(sessions, opened(later), closed(later, "abandoned"), opened(other), closed(other))
+    await expect(page.locator(f"#recent #call-{later}")).to_be_visible()
+    await expect(page.locator("#recent > li")).to_have_count(2)
+    await look(page, "filtered")
+
+
+async def test_records_that_wait_are_told_and_shown(panel: Panel, settings: Settings) -> None:
+    page = await panel.log_in()
+    writer = Journal(settings.journal_dir, "agi")
+    call_id = new_id()
+    writer.append("call_opened", call_id, {"call_id": call_id})
+    writer.append("call_step", f"{call_id}:1", {"call_id": call_id})
+    await expect(page.get_by_role("link", name="2 registros aguardando")).to_be_visible()
+    await look(page, "waiting")
+    await page.get_by_role("link", name="2 registros aguardando").click()
+    await expect(page.get_by_role("row")).to_have_count(3)
+    writer.close()
+
+
+CORPUS = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    '"><svg onload=alert(1)>',
+    "'-alert(1)-'",
+    "{{7*7}}${7*7}",
+    "</li><iframe src=//evil>",
+    "javascript:alert(1)",
+    "<a hx-on:click=alert(1) hx-get=//evil>x",
+    "${SHELL(id)}",
+    "=cmd|' /C calc'!A0",
+]
+
+
+async def test_what_callers_and_admins_write_is_shown_as_text(panel: Panel, sessions: Sessions) -> None:
+    """R24, R52: no script runs, nothing is fetched, the policy has nothing to report, and the text is all there."""
+    async with sessions.begin() as session:
+        session.add(Did(number=DID, label="<b onclick=alert(1)>Fixo</b>", kind=DidKind.LANDLINE))
+    page = await panel.log_in()
+    page.on("dialog", lambda dialog: panel.complaints.append(f"dialog: {dialog.message}"))
+    for text in CORPUS:
+        live, ended = new_id(), new_id()
+        for call_id in (live, ended):
+            await write(
+                sessions,
+                opened(call_id, caller=text[:20]),
+                step(call_id, 1, text, "digits", to=text + "!", seconds_ago=3, keys=text),
+                record("call_answered", call_id=call_id, attendant=text, at=moment()),
+            )
+        await write(sessions, closed(ended))
+        await expect(page.locator(f"#live #call-{live} .call-state")).to_contain_text(text)
+        await expect(page.locator(f"#recent #call-{ended} kbd")).to_contain_text(text)
+    await page.reload()
+    await page.wait_for_selector("body[data-line=open]")
+    await page.goto(f"{panel.address}/panel/calls/{live}")
+    await expect(page.locator(".way-what kbd").first).to_contain_text(CORPUS[-1])
+    assert await page.locator("main script, main iframe, main img[src=x], main b, main [onclick]").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_pages_are_accessible_and_fit_desk_and_pocket(
+    panel: Panel, sessions: Sessions, settings: Settings, scheme: Literal["light", "dark"]
+) -> None:
+    await write_line(sessions)
+    for outcome in Outcome:
+        await write(sessions, opened(call_id := new_id()), *walked(call_id), closed(call_id, outcome))
+    await write(sessions, opened(live := new_id()), *walked(live), opened(queued := new_id(), door="corporate"))
+    await write(sessions, record("call_queued", call_id=queued, queue="corporate", at=moment()))
+    writer = Journal(settings.journal_dir, "agi")
+    writer.append("call_opened", live, {"call_id": live})
+
+    page = await panel.page()
+    await page.emulate_media(color_scheme=scheme)
+    await page.goto(f"{panel.address}/panel/login")
+    await assert_accessible(page)
+    await page.close()
+    page = await panel.log_in()
+    await page.emulate_media(color_scheme=scheme)
+    for name, path in {
+        "calls": "/panel",
+        "filter": "/panel?door=flow",
+        "call": f"/panel/calls/{live}",
+        "journal": "/panel/journal",
+        "lost": "/panel/nowhere",
+    }.items():
+        for width in (1280, 390):
+            await page.set_viewport_size({"width": width, "height": 900})
+            await page.goto(panel.address + path)
+            await assert_accessible(page)
+            await look(page, f"{name}-{scheme}-{width}")
+    panel.complaints[:] = [said for said in panel.complaints if "404 (Not Found)" not in said]
+    writer.close()
+
+
+async def assert_accessible(page: Page) -> None:
+    found = await Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
+        "the page is wider than the screen"
+    )
