@@ -160,13 +160,14 @@ async def tell(
     lookups: Lookup | None = None,
     flow: CompiledFlow | None = None,
     call_id: str = "c" * 32,
+    protocol: str = PROTOCOL,
 ) -> Told:
     """One call from the greeting to its end. `queues_give_back`: how each queue in turn returns the caller."""
     provider = ExampleProvider(now=now, down=fails)
     person = Caller([entry.strip() for entry in keys.split(",")] if keys else [], provider.texts)
     path = Trail()
     written = journal.Journal(folder / "journal", "test")
-    house = Acts(written, ThisCall(call_id, PROTOCOL, caller))
+    house = Acts(written, ThisCall(call_id, protocol, caller))
 
     async def acts(name: str, args: dict[str, Json], *, key: str) -> dict[str, Json]:
         if name in fails:
@@ -181,7 +182,7 @@ async def tell(
         "caller": caller,
         "did": "551133330001",
         "number_kind": "landline",
-        "protocol": PROTOCOL,
+        "protocol": protocol,
         "now": now.isoformat(timespec="minutes"),
         "repeat_call": repeat_call,
     }

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import free_port
 from tests.scenarios.story import MONDAY_10H, SUNDAY_02H, tell
 from ura.db import make_engine, make_sessions
 from ura.lookups import Lookups
@@ -68,7 +69,7 @@ async def test_at_night_with_a_broken_disk_every_offer_ends_honestly(offer: str,
 
 @pytest.mark.parametrize("keys", [TO_PLANS, "2,1,2,2,2,2", "3,1", "4,1,2", "5,1", "9", ""])
 async def test_with_the_database_away_every_branch_still_ends_well(keys: str, tmp_path: Path) -> None:
-    settings = Settings(state_dir=tmp_path, database_url=f"sqlite+aiosqlite:///{tmp_path}/not/there.db")
+    settings = Settings(state_dir=tmp_path, database_url=f"postgresql+psycopg://prosa@127.0.0.1:{free_port()}/prosa")
     engine = make_engine(settings.db_url)
     lookups = Lookups(make_sessions(engine), settings, now=lambda: MONDAY_10H.replace(tzinfo=settings.zone))
     told = await tell(keys, tmp_path, lookups=lookups)
@@ -79,3 +80,10 @@ async def test_with_the_database_away_every_branch_still_ends_well(keys: str, tm
     if keys == TO_PLANS:
         told.hears("sales.lookup_failed", "sales.transferring")
         assert told.stored("lead_saved")[-1]["status"] == "new"
+
+
+async def test_without_a_durable_protocol_none_is_spoken_and_no_record_is_claimed(tmp_path: Path) -> None:
+    told = await tell("", tmp_path, now=SUNDAY_02H, protocol="")
+
+    assert not {"protocol.intro", "person.registered"} & set(told.heard)
+    told.hears("person.closed", "person.offers", "person.call_again")

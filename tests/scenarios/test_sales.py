@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
+from sqlalchemy import select
+
 from tests.scenarios.story import HIDDEN, LANDLINE, MARIA, SUNDAY_02H, tell
+from ura import projection
+from ura.db import Sessions
+from ura.models import Lead, LeadStatus
 
 HOME, BUSINESS = "1,1", "1,2"
 CAMPO_BELO, SERRA_AZUL = "1", "2"
@@ -31,6 +36,17 @@ async def test_hanging_up_at_the_plans_leaves_an_abandoned_lead(tmp_path: Path) 
     assert len({lead["lead_id"] for lead in leads}) == 1
     assert leads[1] | {"at": ""} == leads[1] | {"phone": MARIA, "audience": "home", "city_id": 1, "at": ""}
     assert leads[1]["neighbourhood_id"]
+
+
+async def test_the_abandoned_lead_is_in_the_database(sessions: Sessions, tmp_path: Path) -> None:
+    told = await tell(f"{PALMEIRAS},x", tmp_path)
+    for _ in range(2):  # a replayed journal changes nothing
+        async with sessions.begin() as session:
+            await projection.apply_batch(session, told.records)
+
+    async with sessions() as session:
+        [lead] = (await session.scalars(select(Lead))).all()
+    assert (lead.status, lead.phone, lead.neighbourhood_id) == (LeadStatus.ABANDONED, MARIA, 102)
 
 
 async def test_the_contact_is_saved_before_the_city_is_asked(tmp_path: Path) -> None:

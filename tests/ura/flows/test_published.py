@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import update
 from structlog.testing import capture_logs
 
+from tests.conftest import free_port
 from ura.db import Sessions, make_engine, make_sessions
 from ura.flows import documents, store
 from ura.flows.published import VERSIONS_KEPT, PublishedFlows
@@ -37,8 +38,9 @@ async def spoil(sessions: Sessions, document: Any) -> None:
 
 
 @pytest.fixture
-def away(tmp_path: Path) -> Sessions:
-    return make_sessions(make_engine(f"sqlite+aiosqlite:///{tmp_path}/not/there.db"))
+def away() -> Sessions:
+    """A database that nobody answers for."""
+    return make_sessions(make_engine(f"postgresql+psycopg://prosa@127.0.0.1:{free_port()}/prosa"))
 
 
 @pytest.fixture
