@@ -31,7 +31,7 @@ async def serve(config: settings.Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    ami = AmiEvents(Ami.from_settings(config), journal, sessions)
+    ami = AmiEvents(Ami.from_settings(config), journal, sessions, config.live_dir)
     tasks = [asyncio.create_task(run) for run in (projector.run(), deliveries.run(), ami.run())]
     await stop.wait()
     for task in tasks:

@@ -1,0 +1,187 @@
+"""What Asterisk does with a call when it is not with us: queued, answered, hung up. Events in, journal records out.
+
+Asterisk keeps no events for a reader that was away, so after every connection its state is asked for and compared with
+the calls that the database believes to be in progress. A record may be written twice; applying it twice changes
+nothing.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from ura import calls, phones
+from ura.adapters.ami import (
+    Ami,
+    AmiEvent,
+    AmiLink,
+    CallerGone,
+    CorporateCall,
+    Headers,
+    QueueAnswered,
+    QueueEntered,
+    header,
+    is_caller,
+)
+from ura.call_ids import call_id
+from ura.db import Sessions, database_is_away
+from ura.errors import Unavailable
+from ura.journal import Journal
+
+log = structlog.get_logger(__name__)
+
+FIRST_PAUSE_S = 0.25
+LONGEST_PAUSE_S = 8.0
+SETTLED_S = 5.0  # the journals of calls that ended meanwhile are in the database by then
+NORMAL_END = 16
+REMEMBERED = 5000
+
+
+class AmiEvents:
+    def __init__(self, ami: Ami, journal: Journal, sessions: Sessions, live_dir: Path | None = None) -> None:
+        self._ami = ami
+        self._journal = journal
+        self._sessions = sessions
+        self._live_dir = live_dir
+        self._answered: dict[str, None] = {}  # calls that reached a person, the oldest first
+
+    async def run(self) -> None:
+        """For ever. Connects again within seconds; says once that Asterisk is away, and once that it is back."""
+        pause_s, away = FIRST_PAUSE_S, False
+        while True:
+            try:
+                async with self._ami.connected() as link:
+                    if away:
+                        log.info("asterisk's manager is back; calls are followed again")
+                    pause_s, away = FIRST_PAUSE_S, False
+                    await self._follow(link)
+            except Unavailable as error:
+                if not away:
+                    log.error("asterisk's manager is away; trying again until it is back", reason=error.message)
+                away = True
+            except Exception:
+                log.exception("asterisk's events could not be read; connecting again")
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _follow(self, link: AmiLink) -> None:
+        """Until the connection ends. Events that come while the state is asked for wait, and so count after it."""
+        await self.resynchronise(link)
+        again = asyncio.create_task(self._again(link))
+        try:
+            async for event in link.events():
+                self.take(event)
+        finally:
+            again.cancel()
+
+    async def _again(self, link: AmiLink) -> None:
+        await asyncio.sleep(SETTLED_S)
+        try:
+            await self.resynchronise(link)
+        except Unavailable as error:
+            log.warning("asterisk's state could not be compared a second time", reason=error.message)
+
+    # -- one event
+
+    def take(self, event: AmiEvent) -> None:
+        """Journal what happened. An event told twice, or late, does no harm."""
+        identity = call_id(event.uniqueid)
+        at = event.at.astimezone(UTC).isoformat(timespec="milliseconds")
+        match event:
+            case CorporateCall(uniqueid, caller, did):
+                self._write("call_opened", identity, _corporate(uniqueid, caller, did, at))
+            case QueueEntered(_, queue):
+                self._write("call_queued", identity, {"queue": queue, "at": at})
+            case QueueAnswered(_, _, attendant):
+                self._remember(identity)
+                self._write("call_answered", identity, {"attendant": attendant, "at": at})
+            case CallerGone(uniqueid, cause):
+                self._close(identity, uniqueid, at, dropped=cause not in (0, NORMAL_END))
+
+    def _close(self, identity: str, uniqueid: str, at: str, *, dropped: bool) -> None:
+        answered = identity in self._answered
+        self._answered.pop(identity, None)
+        outcome = "done" if answered else "dropped" if dropped else "abandoned"
+        self._write("call_closed", identity, {"outcome": outcome, "ended_at": at, "last_node": "", "by": "ami"})
+        if self._live_dir is not None and "/" not in uniqueid:
+            (self._live_dir / f"{uniqueid}.json").unlink(missing_ok=True)
+
+    def _remember(self, identity: str) -> None:
+        self._answered[identity] = None
+        if len(self._answered) > REMEMBERED:
+            del self._answered[next(iter(self._answered))]
+
+    def _write(self, kind: str, identity: str, data: dict[str, Any]) -> None:
+        try:
+            self._journal.append(kind, identity, {"call_id": identity, **data})
+        except Unavailable as error:
+            log.error("event of a call not recorded", call_id=identity, kind=kind, reason=error.message)
+
+    # -- the whole state
+
+    async def resynchronise(self, link: AmiLink) -> None:
+        """Close what Asterisk no longer has; note who waits and who speaks. Raises Unavailable when it does not say."""
+        believed = await self._believed()  # asked first: a call that begins in between is in Asterisk's list
+        channels = await link.ask("CoreShowChannels", many=True)
+        waiting = await link.ask("QueueStatus", many=True)
+        now = datetime.now(UTC)
+        there = {header(channel, "Uniqueid") for channel in channels}
+        for uniqueid in believed:
+            if uniqueid not in there:
+                self.take(CallerGone(uniqueid, NORMAL_END, now))
+        for entry in waiting:
+            if header(entry, "Event") == "QueueEntry" and header(entry, "Uniqueid"):
+                self.take(QueueEntered(header(entry, "Uniqueid"), header(entry, "Queue"), _since(entry, now)))
+        for event in _conversations(channels, now):
+            self.take(event)
+
+    async def _believed(self) -> list[str]:
+        try:
+            async with self._sessions() as session:
+                live = await calls.list_live(session)
+                self._answered.update({call.id: None for call in live if call.answered_at})
+                return [call.uniqueid for call in live if call.uniqueid]
+        except Exception as error:
+            if not database_is_away(error):
+                raise
+            log.warning("database away: calls that ended unseen are closed later", error=type(error).__name__)
+            return []
+
+
+def _corporate(uniqueid: str, caller: str, did: str, at: str) -> dict[str, Any]:
+    return {
+        "uniqueid": uniqueid,
+        "linkedid": uniqueid,
+        "protocol": "",
+        "caller": phones.to_e164(caller),
+        "did": did,
+        "door": "corporate",
+        "flow_key": "",
+        "flow_version": None,
+        "opened_at": at,
+    }
+
+
+def _since(entry: Headers, now: datetime) -> datetime:
+    """When a waiting caller came: `Wait` is in seconds."""
+    waited = header(entry, "Wait")
+    return datetime.fromtimestamp(now.timestamp() - int(waited), UTC) if waited.isdecimal() else now
+
+
+def _conversations(channels: Sequence[Headers], now: datetime) -> list[QueueAnswered]:
+    """Callers who are in a bridge with somebody else's channel: PJSIP/ramal-101-0000002a is extension 101."""
+    in_bridge: dict[str, list[Headers]] = {}
+    for channel in channels:
+        if bridge := header(channel, "BridgeId"):
+            in_bridge.setdefault(bridge, []).append(channel)
+    found = []
+    for members in in_bridge.values():
+        callers = [member for member in members if is_caller(member)]
+        others = [member for member in members if not is_caller(member)]
+        if callers and others:
+            extension = header(others[0], "Channel").removeprefix("PJSIP/").removeprefix("ramal-").rpartition("-")[0]
+            found.append(QueueAnswered(header(callers[0], "Uniqueid"), "", extension, now))
+    return found
