@@ -106,7 +106,7 @@ class AmiEvents:
         self._answered.pop(identity, None)
         outcome = "done" if answered else "dropped" if dropped else "abandoned"
         self._write("call_closed", identity, {"outcome": outcome, "ended_at": at, "last_node": "", "by": "ami"})
-        if self._live_dir is not None and "/" not in uniqueid:
+        if self._live_dir is not None and uniqueid and "/" not in uniqueid:
             (self._live_dir / f"{uniqueid}.json").unlink(missing_ok=True)
 
     def _remember(self, identity: str) -> None:
@@ -128,22 +128,22 @@ class AmiEvents:
         channels = await link.ask("CoreShowChannels", many=True)
         waiting = await link.ask("QueueStatus", many=True)
         now = datetime.now(UTC)
-        there = {header(channel, "Uniqueid") for channel in channels}
-        for uniqueid in believed:
-            if uniqueid not in there:
-                self.take(CallerGone(uniqueid, NORMAL_END, now))
+        there = {call_id(header(channel, "Uniqueid")) for channel in channels}
+        for identity, uniqueid in believed:  # by id: of a call whose begin went untold no uniqueid is known
+            if identity not in there:
+                self._close(identity, uniqueid, now.isoformat(timespec="milliseconds"), dropped=False)
         for entry in waiting:
             if header(entry, "Event") == "QueueEntry" and header(entry, "Uniqueid"):
                 self.take(QueueEntered(header(entry, "Uniqueid"), header(entry, "Queue"), _since(entry, now)))
         for event in _conversations(channels, now):
             self.take(event)
 
-    async def _believed(self) -> list[str]:
+    async def _believed(self) -> list[tuple[str, str]]:
         try:
             async with self._sessions() as session:
                 live = await calls.list_live(session)
                 self._answered.update({call.id: None for call in live if call.answered_at})
-                return [call.uniqueid for call in live if call.uniqueid]
+                return [(call.id, call.uniqueid) for call in live]
         except Exception as error:
             if not database_is_away(error):
                 raise

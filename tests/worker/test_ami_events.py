@@ -13,7 +13,7 @@ from tests.fake_ami import SECRET, FakeAmi
 from ura import journal as journals
 from ura.adapters.ami import Ami, AmiEvent, CallerGone, CorporateCall, QueueAnswered, QueueEntered
 from ura.call_ids import call_id
-from ura.db import Sessions
+from ura.db import Sessions, make_engine, make_sessions
 from ura.journal import Journal, Record
 from ura.models import Call, Outcome
 from ura.projection import apply_batch
@@ -80,21 +80,36 @@ async def followed(tmp_path: Path, asterisk: FakeAmi, sessions: Sessions) -> Asy
 
 
 @pytest.fixture
-async def running(followed: Followed, asterisk: FakeAmi) -> AsyncIterator[Followed]:
-    task = asyncio.create_task(followed.events.run())
-    await followed.until(lambda: [f["Action"] for f in asterisk.asked].count("QueueStatus") >= 1)
-    yield followed
+async def apart(tmp_path: Path, asterisk: FakeAmi) -> AsyncIterator[Followed]:
+    """Where no database matters: it is away."""
+    engine = make_engine(f"sqlite+aiosqlite:///{tmp_path}/nowhere/prosa.db")
+    apart = Followed(tmp_path, asterisk, make_sessions(engine))
+    yield apart
+    apart.journal.close()
+    await engine.dispose()
+
+
+@pytest.fixture
+async def running(apart: Followed, asterisk: FakeAmi) -> AsyncIterator[Followed]:
+    task = asyncio.create_task(apart.events.run())
+    await apart.until(lambda: [f["Action"] for f in asterisk.asked].count("QueueStatus") >= 1)
+    yield apart
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_a_corporate_call_from_ring_to_end(running: Followed, asterisk: FakeAmi) -> None:
+async def test_a_corporate_call_from_ring_to_end(followed: Followed, asterisk: FakeAmi) -> None:
+    running = followed
+    task = asyncio.create_task(running.events.run())
+    await running.until(lambda: asterisk.log_ins == 1)
     (running.live / "prosa-1.1.json").write_text("{}")
     asterisk.tell("UserEvent", **caller(1), UserEvent="UraCorporate", Caller="11987654321", Did="551133330003")
     asterisk.tell("QueueCallerJoin", **caller(1), Queue="corporativo")
     asterisk.tell("AgentConnect", **caller(1), Queue="corporativo", MemberName="201")
     asterisk.tell("Hangup", **caller(1), Cause="16")
     await running.until(lambda: len(running.records()) == 4)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
     await running.store()
     call = await running.call(1)
     assert (call.door, call.caller, call.queue, call.attendant) == ("corporate", "+5511987654321", "corporativo", "201")
@@ -165,82 +180,75 @@ async def test_an_answered_call_that_ended_unseen_was_done(followed: Followed, a
     assert (await followed.call(1)).outcome == Outcome.DONE
 
 
-async def test_a_database_that_is_away_does_not_stop_the_following(
-    followed: Followed, asterisk: FakeAmi, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def away(_session: Any) -> Any:
-        raise OSError("no route")
-
-    monkeypatch.setattr(ami_events.calls, "list_live", away)
+async def test_a_database_that_is_away_does_not_stop_the_following(apart: Followed, asterisk: FakeAmi) -> None:
     asterisk.lists["QueueStatus"] = [{"Event": "QueueEntry", "Queue": "l1", "Uniqueid": "prosa-1.2", "Wait": "x"}]
-    async with followed.events._ami.connected() as link:
-        await followed.events.resynchronise(link)
-    assert followed.told() == [("call_queued", "")]
+    async with apart.events._ami.connected() as link:
+        await apart.events.resynchronise(link)
+    assert apart.told() == [("call_queued", "")]
 
 
 async def test_a_defect_while_reading_connects_again(
-    followed: Followed, asterisk: FakeAmi, monkeypatch: pytest.MonkeyPatch
+    apart: Followed, asterisk: FakeAmi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def defect(_session: Any) -> Any:
         raise KeyError("a defect")
 
     monkeypatch.setattr(ami_events.calls, "list_live", defect)
-    task = asyncio.create_task(followed.events.run())
-    await followed.until(lambda: asterisk.log_ins >= 2)
+    task = asyncio.create_task(apart.events.run())
+    await apart.until(lambda: asterisk.log_ins >= 2)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_asterisk_that_is_away_is_waited_for(followed: Followed, asterisk: FakeAmi) -> None:
+async def test_asterisk_that_is_away_is_waited_for(apart: Followed, asterisk: FakeAmi) -> None:
     asterisk.mute.add("CoreShowChannels")
     fake = FakeAmi(lists=asterisk.lists)
     async with fake.serve():
         pass
-    followed.events._ami = Ami("127.0.0.1", fake.port, "prosa", SECRET)
-    task = asyncio.create_task(followed.events.run())
+    apart.events._ami = Ami("127.0.0.1", fake.port, "prosa", SECRET)
+    task = asyncio.create_task(apart.events.run())
     await asyncio.sleep(0.05)
     async with fake.serve():
-        await followed.until(lambda: fake.log_ins == 1)
+        await apart.until(lambda: fake.log_ins == 1)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_the_state_is_compared_a_second_time(
-    followed: Followed, asterisk: FakeAmi, monkeypatch: pytest.MonkeyPatch
+    apart: Followed, asterisk: FakeAmi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ami_events, "SETTLED_S", 0.0)
-    task = asyncio.create_task(followed.events.run())
-    await followed.until(lambda: [fields["Action"] for fields in asterisk.asked].count("QueueStatus") == 2)
+    task = asyncio.create_task(apart.events.run())
+    await apart.until(lambda: [fields["Action"] for fields in asterisk.asked].count("QueueStatus") == 2)
     asterisk.lists.pop("QueueStatus")  # refused from now on: one line in the log
-    async with followed.events._ami.connected() as link:
-        await followed.events._again(link)
+    async with apart.events._ami.connected() as link:
+        await apart.events._again(link)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_a_full_disk_costs_the_record_only(followed: Followed, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_disk_costs_the_record_only(apart: Followed, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise journals.JournalBroken
 
-    monkeypatch.setattr(followed.journal, "append", full)
-    followed.events.take(CallerGone("prosa-1.1", 16, AT))
-    assert followed.records() == []
+    monkeypatch.setattr(apart.journal, "append", full)
+    apart.events.take(CallerGone("prosa-1.1", 16, AT))
+    assert apart.records() == []
 
 
-async def test_it_does_not_remember_for_ever(followed: Followed, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_does_not_remember_for_ever(apart: Followed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ami_events, "REMEMBERED", 2)
     for number in range(5):
-        followed.events.take(QueueAnswered(f"prosa-1.{number}", "l1", "101", AT))
-    assert len(followed.events._answered) == 2
+        apart.events.take(QueueAnswered(f"prosa-1.{number}", "l1", "101", AT))
+    assert len(apart.events._answered) == 2
 
 
-@pytest.mark.parametrize("seed", range(8))
 async def test_any_order_with_duplicates_and_gaps_converges_to_asterisks_truth(
-    followed: Followed, asterisk: FakeAmi, seed: int
+    followed: Followed, asterisk: FakeAmi
 ) -> None:
-    chance = random.Random(seed)
+    chance = random.Random(1)
     events: list[AmiEvent] = []
-    for number in range(6):
+    for number in range(60):
         uniqueid = f"prosa-1.{number}"
         events += [
             CorporateCall(uniqueid, "", "551133330003", AT),
@@ -254,10 +262,10 @@ async def test_any_order_with_duplicates_and_gaps_converges_to_asterisks_truth(
     for event in told:
         followed.events.take(event)
     await followed.store()
-    asterisk.lists["CoreShowChannels"] = [{"Event": "CoreShowChannel", **caller(number)} for number in (0, 2, 4)]
+    asterisk.lists["CoreShowChannels"] = [{"Event": "CoreShowChannel", **caller(number)} for number in range(0, 60, 2)]
     async with followed.events._ami.connected() as link:
         await followed.events.resynchronise(link)
     await followed.store()
     async with followed.sessions() as session:
         live = await ami_events.calls.list_live(session)
-    assert {call.id for call in live} <= {call_id(f"prosa-1.{number}") for number in (0, 2, 4)}
+    assert {call.id for call in live} == {call_id(f"prosa-1.{number}") for number in range(0, 60, 2)}

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from panoramisk import Manager
+from panoramisk.actions import Action
 from panoramisk.ami_protocol import AMIProtocol
 
 from ura.errors import Unavailable
@@ -199,7 +200,9 @@ class AmiLink:
                 raise AmiRefused(f"{name} has a line break in it")
         if self._lost.is_set():
             raise AmiUnavailable("the connection to Asterisk's manager is lost")
-        asked = self._manager.send_action({"Action": action, **fields}, as_list=True if many else None)
+        asked = self._manager.send_action(
+            (_Listing if many else Action)({"Action": action, **fields}), as_list=many or None
+        )
         try:
             async with asyncio.timeout(timeout_s):
                 answer = await asked
@@ -259,6 +262,16 @@ class _OneConnection(Manager):  # type: ignore[misc]  # panoramisk has no types
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._on_end()
+
+
+class _Listing(Action):  # type: ignore[misc]
+    """A list that Asterisk refuses has one message. Upstream waits for its end for ever."""
+
+    def add_message(self, message: Any) -> bool:
+        if not self.responses and not message.success:
+            self.future.set_result([message])
+            return True
+        return bool(super().add_message(message))
 
 
 class _Protocol(AMIProtocol):  # type: ignore[misc]

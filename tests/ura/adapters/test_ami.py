@@ -88,8 +88,9 @@ async def test_a_list_is_asked_for_and_an_error_is_an_error(asterisk: FakeAmi) -
     async with ami(asterisk).connected() as link:
         rows = await link.ask("CoreShowChannels", many=True)
         assert [header(row, "uniqueid") for row in rows] == ["1"]
-        with pytest.raises(AmiRefused, match="Permission denied"):
-            await link.ask("Originate")
+        for many in (False, True):
+            with pytest.raises(AmiRefused, match="Permission denied"):
+                await link.ask("Originate", many=many)
 
 
 async def test_a_wrong_secret_is_refused_once_and_not_tried_again(asterisk: FakeAmi) -> None:
