@@ -24,7 +24,7 @@ def make_id() -> str:
     return uuid4().hex
 
 
-def make_record(kind: str, **data: Any) -> Record:
+def make_record(kind: str, /, **data: Any) -> Record:
     """A journal record as the phone writes it; moments may be given as datetime."""
     written = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in data.items()}
     return Record(kind, make_id(), NOON.isoformat(), written)

@@ -113,7 +113,7 @@ async def count_by_state(session: AsyncSession) -> dict[OutboxState, int]:
 
 def pause_after(attempts: int) -> timedelta:
     """30 s, 1 min, 2 min, … a day at the most."""
-    return min(FIRST_PAUSE * (1 << max(0, attempts - 1)), LONGEST_PAUSE)
+    return min(FIRST_PAUSE * (1 << max(0, min(attempts, 20) - 1)), LONGEST_PAUSE)
 
 
 async def _settle(session: AsyncSession, message: OutboxMessage, **values: Any) -> bool:
