@@ -35,6 +35,8 @@ from prosa.asterisk_config import (
     attendant_secret,
     furnish,
     home_dir,
+    remember,
+    remembered,
     render,
 )
 from ura.settings import ROOT, Settings
@@ -52,6 +54,8 @@ __all__ = [
     "furnish",
     "home_dir",
     "install",
+    "remember",
+    "remembered",
     "render",
     "start",
     "stop",
@@ -136,12 +140,13 @@ class Asterisk:
 def start(
     settings: Settings,
     *,
-    dids: Sequence[Did] = DEMO_DIDS,
-    attendants: Sequence[Attendant] = DEMO_ATTENDANTS,
+    dids: Sequence[Did] | None = None,
+    attendants: Sequence[Attendant] | None = None,
     timeout_s: float = 30,
 ) -> Asterisk:
     """Render, launch, and return when Asterisk is fully booted. Raises AsteriskError with what it logged.
 
+    `dids`, `attendants`: None means those of the last start with this state folder, or the demo's.
     Its output goes to `<state>/asterisk/log/console.log`. It lives in a process group of its own, so that a Ctrl-C for
     the supervisor does not cut the calls.
     """
@@ -156,7 +161,11 @@ def start(
     own = home_dir(settings)
     _end_earlier(own / "pid")
     writable = furnish(settings, home)
+    known_dids, known_attendants = remembered(settings)
+    dids = known_dids if dids is None else dids
+    attendants = known_attendants if attendants is None else attendants
     render(settings, home=home, dids=dids, attendants=attendants, isolated=isolated)
+    remember(settings, dids, attendants)
     user = _user(home)
     if user and os.geteuid() == 0:
         _hand_over(settings, writable, user)

@@ -1,5 +1,6 @@
 """What Asterisk is told: its configuration, rendered from the settings, and the folders it plays from and writes to."""
 
+import json
 import os
 import re
 import shlex
@@ -125,6 +126,25 @@ def render(
     _write(etc / "hosts", f"127.0.0.1 localhost\n127.0.1.1 {socket.gethostname()}\n::1 localhost ip6-localhost\n")
     _write(etc / "resolv.conf", "# No names are looked up: a telephone service is needed when the Internet is down.\n")
     return etc
+
+
+def remember(settings: Settings, dids: Sequence[Did], attendants: Sequence[Attendant]) -> None:
+    """Keep what the database said, for a start while it is away (`remembered`)."""
+    known = {
+        "dids": [[did.number, did.kind] for did in dids],
+        "attendants": [[each.extension, list(each.queues)] for each in attendants],
+    }
+    _write(home_dir(settings) / "numbers.json", json.dumps(known))
+
+
+def remembered(settings: Settings) -> tuple[Sequence[Did], Sequence[Attendant]]:
+    """The numbers and phones of the last start; the demo's when there was none."""
+    try:
+        known = json.loads((home_dir(settings) / "numbers.json").read_text())
+        dids = [Did(number, kind) for number, kind in known["dids"]]
+        return dids, [Attendant(extension, tuple(queues)) for extension, queues in known["attendants"]]
+    except (OSError, ValueError, LookupError, TypeError):
+        return DEMO_DIDS, DEMO_ATTENDANTS
 
 
 def _with_secret(settings: Settings, attendant: Attendant) -> Attendant:

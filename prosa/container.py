@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from sqlalchemy.exc import DBAPIError
+
 from prosa import asterisk
 from prosa.setup import Prepared, prepare
 from ura.settings import Settings, load
@@ -31,8 +33,12 @@ def run_setup(settings: Settings) -> Prepared:
 
 def run_asterisk(settings: Settings) -> int:
     """In the foreground until it ends, or until SIGTERM: then calls in progress get a time to end."""
-    prepared = run_setup(settings)
-    running = asterisk.start(settings, dids=prepared.dids, attendants=prepared.attendants)
+    try:
+        prepared = run_setup(settings)
+        running = asterisk.start(settings, dids=prepared.dids, attendants=prepared.attendants)
+    except (DBAPIError, OSError) as error:  # the telephone is needed all the same
+        print(f"asterisk: the database is away ({error}); starting with the numbers of the last time", flush=True)
+        running = asterisk.start(settings)
     print("asterisk: ready", flush=True)
 
     def drain(_number: int, _frame: FrameType | None) -> None:

@@ -106,7 +106,7 @@ def test_port_that_is_taken_is_in_the_error(tmp_path: Path, what: str) -> None:
         taken.bind(("127.0.0.1", port))
         if kind == socket.SOCK_STREAM:
             taken.listen()
-        with pytest.raises(AsteriskError, match="(?s)cannot listen.*in use"):
+        with pytest.raises(AsteriskError, match=r"(?s)cannot listen.*in use"):
             asterisks.start(settings)
 
 

@@ -107,3 +107,14 @@ def test_numbers_that_asterisk_says_are_our_pieces(tmp_path: Path) -> None:
     for name in ("0", "1", "19", "20", "90", "100", "100E", "200", "1000", "pt-e"):
         assert (digits / f"{name}.alaw").stat().st_size > 0
     assert (digits / "7.alaw").resolve() == asterisks.PROMPTS / "number/7.alaw"
+
+
+def test_numbers_of_the_last_start_are_there_when_the_database_is_not(tmp_path: Path) -> None:
+    settings = Settings(state_dir=tmp_path)
+    assert asterisks.remembered(settings) == (asterisks.DEMO_DIDS, asterisks.DEMO_ATTENDANTS)
+    asterisks.home_dir(settings).mkdir()
+    ours = [Did("551140042000", "corporate")], [Attendant("333", ("l1",))]
+    asterisks.remember(settings, *ours)
+    assert asterisks.remembered(settings) == ours
+    (asterisks.home_dir(settings) / "numbers.json").write_text('{"dids": 1')
+    assert asterisks.remembered(settings) == (asterisks.DEMO_DIDS, asterisks.DEMO_ATTENDANTS)
