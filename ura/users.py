@@ -210,6 +210,9 @@ class LoginLimits:
         while len(self._known) > self.remembered:
             self._known.popitem(last=False)
 
+    def size(self) -> int:
+        return len(self._failures)
+
     def _recent(self, key: tuple[str, str], now: datetime) -> deque[datetime]:
         times = self._failures.setdefault(key, deque(maxlen=max(self.per_account, self.per_source)))
         while times and times[0] <= now - self.window:

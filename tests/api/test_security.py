@@ -1,0 +1,176 @@
+"""Log-in, sessions, and what other sites may not do (R49, R50, R51)."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+from sqlalchemy import select
+
+from api.security import POLICY
+from tests.api.conftest import HERE, PASSWORD, Client, log_in
+from ura import users
+from ura.db import Sessions
+from ura.models import AuditEntry, LoginSession, Role
+
+PANEL = "/panel"
+
+
+async def test_the_cookie_cannot_be_read_by_scripts_and_the_database_has_only_its_hash(
+    person: Client, sessions: Sessions, stranger: AsyncClient
+) -> None:
+    async with person(Role.ADMIN) as client:
+        token = client.cookies["prosa_session"]
+        answer = await log_in(stranger, "admin@provedor.test")
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=lax" in cookie
+    assert "secure" not in cookie
+    async with sessions() as session:
+        kept = {row.id for row in await session.scalars(select(LoginSession))}
+    assert users.digest(token) in kept
+    assert token not in kept
+
+
+async def test_over_https_the_cookie_is_secure_and_bound_to_this_host(person: Client, app: FastAPI) -> None:
+    async with person(Role.ADMIN):
+        pass
+    async with AsyncClient(transport=ASGITransport(app), base_url=HERE) as behind_a_proxy:
+        answer = await log_in(
+            behind_a_proxy, "admin@provedor.test", Origin="https://panel.test", **{"Sec-Fetch-Site": "same-origin"}
+        )
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith("__Host-prosa_session=")
+    assert "Secure" in cookie
+    assert "Path=/" in cookie
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "http://evil.test"},
+        {"Origin": "null"},
+        {"Origin": "http://panel.test.evil.test"},
+        {"Origin": "http://panel.test:8080"},
+        {},
+    ],
+    ids=str,
+)
+async def test_another_site_cannot_act_for_somebody_who_is_logged_in(person: Client, headers: dict[str, str]) -> None:
+    async with person(Role.ADMIN) as client:
+        del client.headers["Sec-Fetch-Site"]
+        for path in ("/panel/logout", "/api/v1/tickets", "/panel/login"):
+            answer = await client.post(path, headers=headers, json={})
+            assert answer.status_code == 403, path
+            assert answer.json()["code"] == "foreign-origin"
+        assert (await client.get(PANEL, headers=headers)).status_code == 200
+
+
+async def test_every_answer_has_the_policy_and_is_not_kept(stranger: AsyncClient) -> None:
+    for path in ("/panel/login", "/api/v1/health", "/nowhere", "/static/panel.css"):
+        answer = await stranger.get(path)
+        assert answer.headers["content-security-policy"] == POLICY
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert ("no-store" in answer.headers["cache-control"]) == (not path.startswith("/static"))
+    assert "unsafe" not in POLICY
+
+
+async def test_pages_have_nothing_inline(person: Client) -> None:
+    async with person(Role.ADMIN) as client:
+        for path in ("/panel/login", "/panel", "/panel/journal"):
+            page = (await client.get(path, follow_redirects=True)).text
+            assert "<style" not in page
+            assert " style=" not in page
+            assert " onclick" not in page
+            assert page.count("<script") == page.count('<script src="/static/')
+
+
+async def test_logging_out_kills_the_session_and_disabling_kills_all(person: Client, sessions: Sessions) -> None:
+    async with person(Role.ADMIN) as client:
+        token = client.cookies["prosa_session"]
+        assert (await client.get(PANEL)).status_code == 200
+        await client.post("/panel/logout")
+        client.cookies.set("prosa_session", token)
+        assert (await client.get(PANEL)).status_code == 303
+    async with person(Role.OWNER) as client:
+        async with sessions.begin() as session:
+            user = await users.find_user(session, email="owner@provedor.test")
+            assert user
+            await users.disable_user(session, user=user, actor="test")
+        assert (await client.get(PANEL)).status_code == 303
+        assert (await log_in(client, "owner@provedor.test")).status_code == 401
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("limit", ["idle", "absolute"])
+async def test_sessions_end_by_themselves(person: Client, sessions: Sessions, limit: str) -> None:
+    async with person(Role.ADMIN) as client:
+        async with sessions.begin() as session:
+            row = (await session.scalars(select(LoginSession))).one()
+            if limit == "idle":
+                row.seen_at = datetime.now(UTC) - users.IDLE_LIMIT
+            else:
+                row.expires_at = datetime.now(UTC)
+        assert (await client.get(PANEL)).status_code == 303
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_changed_role_counts_at_the_next_request(person: Client, sessions: Sessions) -> None:
+    async with person(Role.ADMIN) as client:
+        assert (await client.get("/api/v1/leads")).status_code == 200
+        async with sessions.begin() as session:
+            user = await users.find_user(session, email="admin@provedor.test")
+            assert user
+            user.role = Role.TECHNICIAN
+        assert (await client.get("/api/v1/leads")).status_code == 403
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_guessing_is_slowed_down_and_the_owner_still_gets_in(app: FastAPI, person: Client) -> None:
+    async with person(Role.ADMIN):
+        pass
+    account = "admin@provedor.test"
+
+    async def try_from(address: str, password: str) -> int:
+        async with AsyncClient(transport=ASGITransport(app, client=(address, 1)), base_url=HERE) as client:
+            return (await log_in(client, account, password)).status_code
+
+    assert [await try_from("10.0.0.1", f"guess {n}") for n in range(7)] == [401] * 5 + [429] * 2
+    assert await try_from("10.0.0.1", PASSWORD) == 429
+    assert await try_from("10.0.0.2", PASSWORD) == 303
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_wrong_and_unknown_are_answered_alike_and_written_down(
+    stranger: AsyncClient, person: Client, sessions: Sessions
+) -> None:
+    async with person(Role.ADMIN):
+        pass
+    wrong = await log_in(stranger, "admin@provedor.test", "not this one")
+    unknown = await log_in(stranger, "nobody@provedor.test", "not this one")
+    assert wrong.status_code == unknown.status_code == 401
+    assert wrong.text.replace("admin@", "") == unknown.text.replace("nobody@", "")
+    async with sessions() as session:
+        refused = await session.scalars(select(AuditEntry).where(AuditEntry.action == "log-in-refused"))
+        assert [row.subject for row in refused] == ["admin@provedor.test", "nobody@provedor.test"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_tokens_expire_and_can_be_revoked(program: Client, sessions: Sessions) -> None:
+    async with program("calls:read") as client:
+        assert (await client.get("/api/v1/calls")).status_code == 200
+        async with sessions.begin() as session:
+            await users.revoke_api_token(session, name="calls:read", actor="test")
+        refused = await client.get("/api/v1/calls")
+    assert refused.status_code == 401
+    assert refused.headers["www-authenticate"] == "Bearer"
+    now = datetime.now(UTC)
+    async with sessions.begin() as session:
+        token = await users.create_api_token(
+            session, name="old", scopes=["calls:read"], expires_at=now + timedelta(hours=1), now=now, actor="test"
+        )
+        later = now + timedelta(hours=1)
+        assert await users.find_token_actor(session, token=token, now=now)
+        assert await users.find_token_actor(session, token=token, now=later) is None
