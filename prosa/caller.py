@@ -25,6 +25,7 @@ from typing import Any, Self
 from prosa.heard import Fingerprints, Heard, Listener
 
 POLL_S = 0.05
+LINES = 4  # calls at a time on one phone; PJSIP is built so. More callers: more phones.
 
 
 class CallerError(Exception):
@@ -216,6 +217,8 @@ class Caller:
         await self._stack.aclose()
 
     async def dial(self, number: str, *, from_: str = "+5511987654321", name: str = "") -> Call:
+        if sum(call.ended_at is None for call in self.calls.values()) >= LINES:
+            raise CallerError(f"a phone has {LINES} lines; use another Caller")
         call = self._new_call(f"out{next(self._numbers)}")
         self.tell(do="dial", call=call.id, number=number, caller=from_, name=name, record=str(call.recording_file))
         return call

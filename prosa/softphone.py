@@ -299,7 +299,7 @@ def _endpoint_config() -> Any:
     config = pj.EpConfig()
     config.logConfig.level = config.logConfig.consoleLevel = 0
     config.uaConfig.threadCnt, config.uaConfig.mainThreadOnly = 0, True
-    config.uaConfig.maxCalls, config.uaConfig.userAgent = 32, "prosa-call"
+    config.uaConfig.maxCalls, config.uaConfig.userAgent = 4, "prosa-call"
     media = config.medConfig
     media.noVad, media.ecTailLen = True, 0
     media.clockRate = media.sndClockRate = 8000

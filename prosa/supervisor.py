@@ -115,6 +115,7 @@ class Supervisor:
             await ended(process)
             if self._stopping:
                 return
+            _kill_group(process)  # children that it left behind hold its port
             if time.monotonic() - began > STEADY_AFTER_S:
                 delay = FIRST_DELAY_S
             self._say(f"{door.name} {how_it_ended(process)}; starting it again in {delay:g} s")
@@ -143,8 +144,7 @@ class Supervisor:
         process = self.doors[name].process if name in self.doors else None
         if process is None:
             return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _kill_group(process)
         if process.poll() is None:
             process.kill()
         process.wait()
@@ -194,6 +194,11 @@ class Supervisor:
             for line in text.decode(errors="replace").splitlines():
                 if WORTH_SHOWING.search(line):
                     self._say(f"{name} | {line}")
+
+
+def _kill_group(process: "subprocess.Popen[bytes]") -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def rotate(log: Path) -> None:

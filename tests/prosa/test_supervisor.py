@@ -86,6 +86,21 @@ async def test_a_door_that_ignores_sigterm_is_killed_with_its_children(desk: Des
     assert desk.said == []
 
 
+async def test_what_a_dead_door_left_behind_is_gone_before_it_opens_again(desk: Desk, tmp_path: Path) -> None:
+    """A child that lives on would hold the port."""
+    note = tmp_path / "children"
+    forks = (
+        "import os, time\nchild = os.fork()\n"
+        f"if child: open({str(note)!r}, 'a').write(f'{{child}} '); print('up', flush=True)\ntime.sleep(60)\n"
+    )
+    door = desk.door("agi", forks)
+    await desk.supervisor.start(door)
+    assert door.process is not None
+    door.process.kill()
+    await until(lambda: len(note.read_text().split()) == 2)
+    assert _is_gone(int(note.read_text().split()[0]))
+
+
 async def test_what_is_a_warning_is_shown_and_the_rest_is_only_in_the_log(desk: Desk) -> None:
     code = "import time; print('up [info] quiet\\n[warning  ] disk is full', flush=True); time.sleep(60)"
     await desk.supervisor.start(desk.door("worker", code))

@@ -1,0 +1,195 @@
+"""Whole calls from the INVITE to the record, on the real thing, told as a customer would tell them."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from sqlalchemy import select
+
+from prosa.caller import Call as Phoned
+from prosa.caller import Caller, CallerError
+from tests.live.conftest import House, eventually, register
+from ura.models import Call, CallStep, Lead, LeadStatus, Neighbourhood
+from ura.prompts import name_key
+from ura.settings import ROOT
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
+
+LANDLINE, MOBILE, CORPORATE = "551133330001", "5511933330002", "551133330003"
+PALMEIRAS = "Jardim das Palmeiras"
+
+
+async def recorded(house: House, caller: str) -> Call:
+    """The call record of this caller, once it is closed."""
+
+    async def closed() -> Call | None:
+        async with house.sessions() as session:
+            found: Call | None = await session.scalar(
+                select(Call).where(Call.caller == caller, Call.ended_at.is_not(None))
+            )
+            return found
+
+    return await eventually(closed)
+
+
+async def steps_of(house: House, call_id: str) -> list[CallStep]:
+    async with house.sessions() as session:
+        return list(await session.scalars(select(CallStep).where(CallStep.call_id == call_id).order_by(CallStep.seq)))
+
+
+def spoken_digits(call: Phoned, after: str) -> str:
+    """The digits that were spoken right after a prompt."""
+    digits, listening = "", False
+    for one in call.hearings():
+        if one.key == call.same(after):
+            digits, listening = "", True
+        for digit in "0123456789":
+            if listening and one.key == call.same(f"digit.{digit}"):
+                digits += digit
+    return digits
+
+
+async def choose_home_in_palmeiras(call: Phoned) -> None:
+    """Through sales to the plans: home, the second city, the neighbourhood by its first letters."""
+    await call.heard("menu.main")
+    await call.press("1")
+    await call.heard("protocol.intro")
+    await call.heard("sales.audience")
+    await call.press("1")
+    await call.heard("choose.city")
+    await call.press("2")
+    await call.heard("choose.method")
+    await call.press("2")
+    await call.heard("choose.letters")
+    await call.press("7256#")
+    await call.heard(name_key(PALMEIRAS))
+    await call.press("1")
+
+
+async def test_who_hangs_up_at_the_plans_has_heard_them_in_time_and_is_an_abandoned_lead(
+    house: House, caller: Caller
+) -> None:
+    call = await caller.dial(LANDLINE, from_="+5519987650001")
+    await call.answered()
+    await choose_home_in_palmeiras(call)
+    await call.heard("sales.covered")
+    for plan in ("Essencial 200 Mega", "Família 400 Mega", "Turbo 600 Mega"):
+        last = await call.heard(name_key(plan), timeout_s=30)
+    assert call.moment(last.started_s) - (call.answered_at or 0) <= 90
+    assert call.answer_ms < 1000
+    await call.hang_up()
+
+    record = await recorded(house, "+5519987650001")
+    assert (str(record.outcome), record.did, record.flow_key) == ("abandoned", LANDLINE, "provedor")
+    assert record.protocol == spoken_digits(call, "protocol.intro")
+    assert {"main", "audience", "neighbourhood", "plans"} <= {
+        step.node.rpartition("/")[2] for step in await steps_of(house, record.id)
+    }
+    async with house.sessions() as session:
+        lead, place = (
+            await session.execute(
+                select(Lead, Neighbourhood)
+                .join(Neighbourhood, Neighbourhood.id == Lead.neighbourhood_id)
+                .where(Lead.call_id == record.id)
+            )
+        ).one()
+    assert (lead.status, lead.phone, place.name) == (LeadStatus.ABANDONED, "+5519987650001", PALMEIRAS)
+
+
+async def test_a_corporate_customer_hears_no_menu_and_is_answered_by_their_own_queue(
+    house: House, caller: Caller, attendant: Caller
+) -> None:
+    await register(house, attendant, "201")
+    call = await caller.dial(CORPORATE, from_="+5519987650003")
+    ringing = await attendant.incoming()
+    assert (call.answered_at or 0) - (call.dialled_at or 0) < 2
+    ringing.answer()
+    await ringing.answered()
+    speech = house.settings.prompts_dir / "audio" / "greeting" / "welcome.alaw"
+    call.say(speech)
+    await ringing.heard("greeting.welcome")
+    ringing.say(house.settings.prompts_dir / "audio" / "end" / "thanks.alaw")
+    await call.heard("end.thanks")
+    await call.hang_up()
+    await ringing.ended()
+    assert [one.key for one in call.hearings() if one.key.startswith(("menu.", "greeting.", "protocol."))] == []
+
+    record = await recorded(house, "+5519987650003")
+    assert (str(record.door), record.queue, record.attendant) == ("corporate", "corporativo", "201")
+    assert record.answered_at is not None
+
+
+async def test_both_numbers_of_the_flow_greet_within_five_seconds(house: House, caller: Caller) -> None:
+    for number, from_ in ((LANDLINE, "+5519987650004"), (MOBILE, "+5519987650005")):
+        call = await caller.dial(number, from_=from_)
+        await call.answered()
+        greeting = await call.heard("greeting.welcome", whole=True)
+        menu = await call.heard("menu.main")
+        assert menu.started_s - greeting.started_s <= 5
+        await call.hang_up()
+        assert (await recorded(house, from_)).did == number
+
+
+async def test_several_callers_at_once_are_recorded_each_with_a_protocol_of_their_own(house: House) -> None:
+    numbers = [f"+55199876501{n:02}" for n in range(8)]
+    async with house.caller() as one, house.caller() as other:
+        calls = [await (one, other)[n % 2].dial(LANDLINE, from_=number) for n, number in enumerate(numbers)]
+        await asyncio.gather(*(call.heard("menu.main", timeout_s=20) for call in calls))
+        for call in calls:
+            await call.press("2")
+        await asyncio.gather(*(call.heard("protocol.intro", timeout_s=20) for call in calls))
+        await asyncio.gather(*(call.hang_up() for call in calls))
+    records = [await recorded(house, number) for number in numbers]
+    assert len({record.protocol for record in records}) == 8
+
+
+async def test_the_terminal_tells_what_a_caller_hears(house: House) -> None:
+    env = {
+        **os.environ,
+        "PROSA_STATE_DIR": str(house.settings.state_dir),
+        "PROSA_SIP_PORT": str(house.settings.sip_port),
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "prosa.main", "call", LANDLINE, "--keys", "2", "--listen", "3"),
+        *("--from", "+5519987650006"),
+        cwd=ROOT,
+        env=env,
+        stdout=subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+    lines = out.decode().splitlines()
+    assert process.returncode == 0
+    assert any("greeting.welcome" in line for line in lines)
+    assert any(line.endswith("key 2") for line in lines)
+    assert lines[-1].startswith("answered in ")
+
+
+@pytest.mark.parametrize(("door", "door_number"), [("worker", 51), ("api", 52), ("agi", 53), ("asterisk", 54)])
+async def test_a_door_that_was_killed_is_open_again_and_calls_go_on(house: House, door: str, door_number: int) -> None:
+    before = house.pid(door)
+    os.kill(before, signal.SIGKILL)
+    killed_at = time.monotonic()
+
+    async def is_back() -> bool:
+        return house.pid(door) != before
+
+    await eventually(is_back, 15)
+    numbers = iter(f"+55199876{door_number}{n:03}" for n in range(1000))  # a second call would hear a shorter greeting
+
+    async def answers() -> str:
+        number = next(numbers)
+        async with house.caller() as phone:
+            call = await phone.dial(LANDLINE, from_=number)
+            try:
+                await call.heard("greeting.welcome", timeout_s=5)
+            except CallerError:
+                return ""
+            return number
+
+    number = await eventually(answers, 30)
+    assert time.monotonic() - killed_at < 30
+    assert str((await recorded(house, number)).door) == "flow"
