@@ -16,6 +16,8 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
+from sqlalchemy.exc import DBAPIError
+
 from prosa import asterisk, calling, ports
 from prosa.asterisk import Asterisk, AsteriskError
 from prosa.caller import CallerError
@@ -72,7 +74,7 @@ async def run(settings: Settings, *, say: Say, first_call: bool = True) -> int:
 async def _run(settings: Settings, steps: Steps, stop: "_Stop", *, first_call: bool) -> int:
     if taken := ports.troubles(settings):
         raise CannotStart("\n  ".join(taken))
-    prepared = await prepare(settings, steps.step)
+    prepared = await _prepare(settings, steps)
     supervisor = Supervisor(logs_dir=settings.logs_dir, status_file=status_file(settings), say=steps.say)
     phone = _Telephone(settings, prepared)
     try:
@@ -91,6 +93,19 @@ async def _run(settings: Settings, steps: Steps, stop: "_Stop", *, first_call: b
 
 
 # --- starting
+
+
+async def _prepare(settings: Settings, steps: Steps) -> Prepared:
+    """A telephone service is needed when the database is away, too: then the numbers are those of the last start."""
+    try:
+        return await prepare(settings, steps.step)
+    except (DBAPIError, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        if not (asterisk.home_dir(settings) / "numbers.json").exists():
+            raise CannotStart(f"the database does not answer: {reason}. See PROSA_DATABASE_URL") from error
+        steps.say(f"  the database is away ({reason}); starting with the numbers of the last time")
+        dids, attendants = asterisk.remembered(settings)
+        return Prepared(list(dids), list(attendants), "as before", "")
 
 
 @contextlib.contextmanager
@@ -149,7 +164,7 @@ async def _open_doors(settings: Settings, supervisor: Supervisor, phone: _Teleph
     doors = [
         Door("asterisk", phone.spawn, phone.booted, log=asterisk.home_dir(settings) / "log/console.log"),
         _python_door("agi", supervisor, lambda _: _listens(settings.agi_host, settings.agi_port)),
-        _python_door("api", supervisor, lambda _: asyncio.to_thread(_healthy, settings)),
+        _python_door("api", supervisor, lambda _: asyncio.to_thread(_answers, settings)),
         _python_door("worker", supervisor, lambda process: _writes_journal(settings, process.pid)),
     ]
     doors[1].stop_in_s = settings.drain_s + 5
@@ -175,11 +190,11 @@ async def _listens(host: str, port: int) -> bool:
     return True
 
 
-def _healthy(settings: Settings) -> bool:
+def _answers(settings: Settings) -> bool:
     link = http.client.HTTPConnection(settings.http_host, settings.http_port, timeout=2)
     try:
         link.request("GET", "/api/v1/health")
-        return link.getresponse().status == 200
+        return link.getresponse().status > 0  # it says itself what is not well
     except (OSError, http.client.HTTPException):
         return False
     finally:
