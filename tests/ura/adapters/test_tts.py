@@ -253,14 +253,35 @@ def test_the_lengths_that_espeak_cannot_know_are_put_right() -> None:
     assert (len(samples), rate) == (100, 22_050)
 
 
-def test_the_kokoro_process_answers_json_for_whatever_happens() -> None:
-    class FakeKokoro:
-        def create(
-            self, text: str, *, voice: str, speed: float, lang: str, sentence_pause: float
-        ) -> tuple[Samples, int]:
-            return np.full(3, 0.25, dtype=np.float32), 24_000
+class FakeKokoro:
+    """Half a second of sound for every sentence; remembers what it was given."""
 
-    answer = kokoro_process.speak(FakeKokoro(), json.dumps({"text": "a", "voice": "pf_dora", "speed": 1.0}))
-    assert answer == {"rate": 24_000, "samples": base64.b64encode(np.full(3, 0.25, dtype="<f4").tobytes()).decode()}
-    assert "KeyError" in kokoro_process.speak(FakeKokoro(), "{}")["error"]
-    assert "JSONDecodeError" in kokoro_process.speak(FakeKokoro(), "{")["error"]
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def create(self, text: str, *, voice: str, speed: float, is_phonemes: bool) -> tuple[Samples, int]:
+        assert is_phonemes
+        self.heard.append(text)
+        return np.full(12_000, 0.25, dtype=np.float32), 24_000
+
+
+def test_the_kokoro_process_speaks_sentence_by_sentence_with_a_pause_between() -> None:
+    kokoro = FakeKokoro()
+    request = json.dumps({"text": "Para planos, um. Para ouvir: zero!", "voice": "pf_dora", "speed": 1.0})
+    answer = kokoro_process.speak(kokoro, str.upper, request)
+    assert kokoro.heard == ["PARA PLANOS, UM.", "PARA OUVIR:", "ZERO!"]
+    samples = np.frombuffer(base64.b64decode(answer["samples"]), dtype="<f4")
+    assert len(samples) / answer["rate"] == pytest.approx(1.5 + 2 * kokoro_process.SENTENCE_PAUSE_S)
+
+
+@pytest.mark.parametrize(
+    ("request_line", "error"), [("{", "JSONDecodeError"), ("{}", "KeyError"), ('{"text": "  "}', "ValueError")]
+)
+def test_the_kokoro_process_answers_json_for_whatever_happens(request_line: str, error: str) -> None:
+    assert error in kokoro_process.speak(FakeKokoro(), str.upper, request_line)["error"]
+
+
+def test_phonemes_are_those_the_model_was_trained_on() -> None:
+    """As espeak-ng 1.52 says "digite um" and "reais", ties and all."""
+    assert kokoro_process.symbols("d^ʒˌiʒˈit^ʃj ũŋ") == "ʤiʒˈiʧi ũŋ"
+    assert kokoro_process.symbols("xeˈa^ɪs") == "xeˈIs"
