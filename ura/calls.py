@@ -83,17 +83,6 @@ async def close(session: AsyncSession, rows: Sequence[Row]) -> None:
     await upsert.execute(session, _close(upsert.dialect(session)), complete)
 
 
-async def close_forgotten(session: AsyncSession, *, opened_before: datetime, now: datetime) -> int:
-    """End the calls that nobody ended (Asterisk died with them). Returns how many."""
-    rows = await session.scalars(select(Call.id).where(Call.ended_at.is_(None), Call.opened_at < opened_before))
-    lost = [
-        {"id": call_id, "outcome": Outcome.DROPPED, "outcome_by": Witness.ASTERISK, "outcome_at": now, "last_node": ""}
-        for call_id in rows
-    ]
-    await close(session, lost)
-    return len(lost)
-
-
 async def add_recordings(session: AsyncSession, rows: Sequence[Row]) -> None:
     await upsert.add_new(session, Recording, rows)
 

@@ -124,17 +124,6 @@ async def test_a_rescued_call_may_have_no_protocol(sessions: Sessions) -> None:
         assert [call.protocol for call in page.items] == [None, None]
 
 
-async def test_calls_nobody_ended_are_ended(sessions: Sessions) -> None:
-    old, new = make_id(), make_id()
-    async with sessions.begin() as session:
-        await apply_batch(session, [call_opened(old, at=NOON), call_opened(new, at=later(3600))])
-    async with sessions.begin() as session:
-        assert await calls.close_forgotten(session, opened_before=later(60), now=later(7200)) == 1
-    async with sessions() as session:
-        assert (await calls.get_call(session, old)).outcome is Outcome.DROPPED
-        assert [call.id for call in await calls.list_live(session)] == [new]
-
-
 async def test_pages_go_on_where_the_last_one_ended_while_new_calls_come(sessions: Sessions) -> None:
     ids = [f"{number:032x}" for number in range(7)]
     async with sessions.begin() as session:
