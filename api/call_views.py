@@ -95,7 +95,8 @@ def stage_of(call: Call) -> Stage:
         return Stage.ENDED
     if call.answered_at:
         return Stage.TALKING
-    return Stage.QUEUE if call.queued_at else Stage.FLOW
+    # The flow says "to the queue" a moment before Asterisk says "in the queue".
+    return Stage.QUEUE if call.queued_at or call.outcome is Outcome.QUEUE else Stage.FLOW
 
 
 def view(call: Call, steps: Sequence[CallStep], names: Names, now: datetime) -> CallView:

@@ -264,7 +264,7 @@ async def find_session_actor(session: AsyncSession, *, token: str, now: datetime
     ).one_or_none()
     if row is None:
         return None
-    browser, user = row.tuple()
+    browser, user = row
     if now >= browser.expires_at or now - browser.seen_at >= IDLE_LIMIT or not user.active:
         return None
     if now - browser.seen_at >= SEEN_EVERY:

@@ -24,6 +24,7 @@ router = APIRouter(tags=["health"])
 metrics_router = APIRouter(include_in_schema=False)
 
 DATABASE_WITHIN_S = 2.0
+PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip")
 
 
 class Health(BaseModel):
@@ -72,8 +73,12 @@ async def get_details(things: WiredDep, _actor: HealthReader) -> HealthDetails:
 
 def _is_near(request: Request) -> bool:
     """Behind a proxy everybody seems to be on this machine: then nobody is near."""
-    forwarded = any(name in request.headers for name in ("forwarded", "x-forwarded-for", "x-real-ip"))
-    return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback and not forwarded
+    if request.client is None or any(name in request.headers for name in PROXY_HEADERS):
+        return False
+    try:
+        return ipaddress.ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True)

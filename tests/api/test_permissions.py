@@ -1,13 +1,10 @@
 """Nobody can add a route that forgets to say who may use it, and the rules hold for each way of asking (R48)."""
 
-from collections.abc import Iterator
-
 import pytest
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from httpx import AsyncClient
-from starlette.routing import Mount
 
 from api.deps import OpenToAll, Requires, Rule
 from api.main import build
@@ -23,18 +20,9 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 OPEN = {"/", "/api/v1/health", "/panel/login", "/metrics"}
 
 
-def routes(app: FastAPI) -> list[APIRoute]:
-    """Every route, also those of included routers."""
-    return [each for each in _walk(app.routes) if isinstance(each, APIRoute)]
-
-
-def _walk(found: list[object]) -> Iterator[object]:
-    for route in found:
-        inner = getattr(route, "routes", None) or getattr(getattr(route, "original_router", None), "routes", None)
-        if isinstance(route, APIRoute) or not inner or isinstance(route, Mount):
-            yield route
-        else:
-            yield from _walk(inner)
+def routes(app: FastAPI) -> list[RouteContext]:
+    """Every route that we wrote, with its whole path."""
+    return [each for each in iter_route_contexts(app.routes) if isinstance(each.original_route, APIRoute)]
 
 
 def rules(dependant: Dependant) -> list[Rule]:

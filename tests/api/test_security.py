@@ -1,5 +1,6 @@
 """Log-in, sessions, and what other sites may not do (R49, R50, R51)."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -151,7 +152,8 @@ async def test_wrong_and_unknown_are_answered_alike_and_written_down(
     wrong = await log_in(stranger, "admin@provedor.test", "not this one")
     unknown = await log_in(stranger, "nobody@provedor.test", "not this one")
     assert wrong.status_code == unknown.status_code == 401
-    assert wrong.text.replace("admin@", "") == unknown.text.replace("nobody@", "")
+    told = [re.sub(r'(data-now|value)="[^"]*"', "", answer.text) for answer in (wrong, unknown)]
+    assert told[0] == told[1]
     async with sessions() as session:
         refused = await session.scalars(select(AuditEntry).where(AuditEntry.action == "log-in-refused"))
         assert [row.subject for row in refused] == ["admin@provedor.test", "nobody@provedor.test"]
