@@ -53,7 +53,10 @@ class Settings(BaseSettings):
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        ZoneInfo(value)
+        try:
+            ZoneInfo(value)
+        except (LookupError, OSError) as error:
+            raise ValueError(f"{value!r} is no time zone; America/Sao_Paulo is one") from error
         return value
 
     @property
