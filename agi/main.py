@@ -5,6 +5,7 @@ that has a loop, a thread or a connection is made before it.
 """
 
 import asyncio
+import contextlib
 import gc
 import os
 import resource
@@ -26,6 +27,7 @@ from agi.sounds import Sounds
 from ura import logs
 from ura import settings as settings_module
 from ura.db import make_engine, make_sessions
+from ura.errors import Unavailable
 from ura.flows.published import PublishedFlows
 from ura.journal import Journal
 from ura.lookups import Lookups
@@ -36,6 +38,7 @@ from ura.settings import Settings
 log = structlog.get_logger("agi.main")
 
 DRAIN_S = 15.0
+CLOSE_S = 2.0
 BIND_S = 3.0
 STALE_S = 6 * 3600
 
@@ -72,9 +75,11 @@ async def serve(settings: Settings, prompts: PromptIndex, sock: socket.socket, p
     await server.drained(DRAIN_S)
     refreshing.cancel()
     heart.cancel()
-    await journal.sync()
-    journal.close()
-    await engine.dispose()
+    with contextlib.suppress(TimeoutError, Unavailable):
+        async with asyncio.timeout(CLOSE_S):
+            await journal.sync()
+            journal.close()
+            await engine.dispose()
 
 
 async def _beat(pipe: int, stop: asyncio.Event) -> None:
@@ -96,8 +101,10 @@ def _say(pipe: int, word: bytes) -> bool:
 
 
 def work(settings: Settings, prompts: PromptIndex, sock: socket.socket, pipe: int) -> None:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings, prompts, sock, pipe))
+    # No asyncio.Runner: it would wait for threads at the end, and one that hangs in the database must not keep us.
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    loop.run_until_complete(serve(settings, prompts, sock, pipe))
 
 
 def bind(settings: Settings) -> socket.socket:

@@ -1,0 +1,212 @@
+"""The phone door as it runs: a parent and its workers, real forks, real signals, a fake Asterisk on loopback."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from agi import main as module
+from tests.agi.fake_asterisk import FakeAsterisk, header
+from ura.settings import ROOT, Settings
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@dataclass
+class Door:
+    process: subprocess.Popen[str]
+    port: int
+    log: Path
+
+    def workers(self) -> list[int]:
+        found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(pid) for pid in found.split()]
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    async def until(self, done: Callable[[], bool], limit_s: float = 20) -> None:
+        async with asyncio.timeout(limit_s):
+            while not done():
+                await asyncio.sleep(0.02)
+
+    async def ready(self, workers: int) -> None:
+        await self.until(lambda: self.said().count("agi worker ready") >= workers)
+
+
+def start(folder: Path, port: int, **settings: str) -> Door:
+    log = folder / "agi.log"
+    with log.open("a") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "agi.main"],
+            cwd=ROOT,
+            env={**os.environ, "PROSA_STATE_DIR": str(folder), "PROSA_AGI_PORT": str(port), **settings},
+            stdout=out,
+            stderr=out,
+            text=True,
+        )
+    return Door(process, port, log)
+
+
+@pytest.fixture
+async def door(tmp_path: Path) -> AsyncIterator[Door]:
+    door = start(tmp_path, free_port(), PROSA_AGI_WORKERS="2")
+    try:
+        await door.ready(2)
+        yield door
+    finally:
+        door.process.terminate()
+        door.process.wait(30)
+
+
+async def held(door: Door, uniqueid: str) -> tuple[FakeAsterisk, "asyncio.Task[FakeAsterisk]", asyncio.Event]:
+    """A caller who listens to the first menu until told to press."""
+    press = asyncio.Event()
+
+    class Holding(FakeAsterisk):
+        async def _serve(self, reader: asyncio.StreamReader) -> None:
+            for reply in (b"200 result=1\n", b"200 result=0\n", b"200 result= (timeout)\n"):
+                self.commands.append((await reader.readline()).decode().split())
+                self.writer.write(reply)
+            self.commands.append((await reader.readline()).decode().split())
+            press.set()
+            await super()._serve(reader)
+
+    call = Holding(door.port, header=header(agi_uniqueid=uniqueid))
+    task = asyncio.create_task(call.call())
+    await asyncio.wait_for(press.wait(), 20)
+    return call, task, press
+
+
+async def test_calls_are_answered_and_the_flow_of_the_house_is_heard(door: Door) -> None:
+    call = await FakeAsterisk(door.port, keys=["", "9"]).call()
+    assert call.variables["URA_RESULT"] == "queue"
+    assert len(call.variables["URA_PROTOCOL"]) == 12
+    assert len(door.workers()) == 2
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGSTOP])
+async def test_a_worker_killed_or_frozen_is_replaced_and_its_call_goes_on_in_another(
+    door: Door, signum: signal.Signals
+) -> None:
+    _, task, _ = await held(door, "prosa-1.1")
+    before = door.workers()
+    for pid in before:
+        os.kill(pid, signum)
+    lost = await asyncio.wait_for(task, 20)
+    assert "URA_RESULT" not in lost.variables
+    await door.ready(4)
+    call = await FakeAsterisk(
+        door.port, keys=["9"], header=header(agi_uniqueid="prosa-1.1", agi_network_script="resume")
+    ).call()
+    assert call.variables["URA_RESULT"] == "queue"
+    assert not any("greeting" in file for file in call.heard)
+    assert "position" not in door.said()
+
+
+async def test_a_worker_told_to_stop_is_replaced_first(door: Door) -> None:
+    before = door.workers()
+    os.kill(before[0], signal.SIGTERM)
+    await door.ready(3)
+    await door.until(lambda: before[0] not in door.workers())
+    assert before[1] in door.workers()
+    assert "died" not in door.said()
+
+
+async def test_without_its_parent_no_worker_keeps_the_port(door: Door, tmp_path: Path) -> None:
+    door.process.kill()
+    door.process.wait()
+    again = start(tmp_path, door.port, PROSA_AGI_WORKERS="1")
+    try:
+        await door.ready(3)
+    finally:
+        again.process.terminate()
+        again.process.wait(30)
+    assert again.process.returncode == 0
+
+
+async def test_a_port_that_is_taken_is_named_with_its_setting(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        door = start(tmp_path, port)
+        code = await asyncio.to_thread(door.process.wait, 30)
+    assert code == 1
+    assert f"127.0.0.1:{port}" in door.said()
+    assert "PROSA_AGI_PORT" in door.said()
+
+
+async def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
+    door = start(tmp_path, 1, PROSA_TIME_ZONE="Mars/Base")
+    assert await asyncio.to_thread(door.process.wait, 60) == 2
+    assert "time_zone" in door.said()
+
+
+# -- in this process: what a worker does, and what is cleaned up before
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(state_dir=tmp_path, agi_port=free_port())
+
+
+@pytest.fixture
+def _limits() -> Iterator[None]:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.usefixtures("_limits")
+def test_what_an_earlier_run_left_is_cleared_when_it_is_old(settings: Settings) -> None:
+    module.prepare(settings)
+    old, new = settings.live_dir / "old.json", settings.live_dir / "new.json"
+    old.write_text("{}")
+    new.write_text("{}")
+    os.utime(old, (1, 1))
+    module.prepare(settings)
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+async def test_a_worker_serves_until_its_parent_is_gone(settings: Settings) -> None:
+    class Prompts:
+        def playable(self, keys: list[str]) -> list[str]:
+            return [f"prosa/{key}" for key in keys]
+
+    sock = module.bind(settings)
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    worker = asyncio.create_task(module.serve(settings, Prompts(), sock, writing))  # type: ignore[arg-type]
+    call = await FakeAsterisk(settings.agi_port, keys=["", "9"]).call()
+    assert call.variables["URA_RESULT"] == "queue"
+    while not os.read(reading, 100):
+        await asyncio.sleep(0.01)
+    os.close(reading)
+    await asyncio.wait_for(worker, 20)
+    os.close(writing)
+
+
+def test_a_full_pipe_is_no_reason_to_stop() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    while True:
+        try:
+            os.write(writing, b"x" * 4096)
+        except BlockingIOError:
+            break
+    assert module._say(writing, module.BEAT)
+    os.close(reading)
+    assert not module._say(writing, module.BEAT)
+    os.close(writing)
