@@ -15,7 +15,7 @@ test:
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
-	$(BIN)/coverage combine --quiet --keep || true
+	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --sort=cover
 	$(BIN)/coverage report --include='$(GATE)' --fail-under=95
 

@@ -180,3 +180,14 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
         ami_port=free_port(),
         http_port=free_port(),
     )
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if terminalreporter.stats.get("skipped"):
+        terminalreporter.write_line("Skipped tests count as failed: nothing may be skipped here.", red=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and reporter.stats.get("skipped") and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
