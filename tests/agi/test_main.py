@@ -1,16 +1,19 @@
 """The phone door as it runs: a parent and its workers, real forks, real signals, a fake Asterisk on loopback."""
 
 import asyncio
+import gc
+import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import structlog
 
 from agi import main as module
 from tests.agi.fake_asterisk import FakeAsterisk, header
@@ -59,15 +62,19 @@ def start(folder: Path, port: int, **settings: str) -> Door:
     return Door(process, port, log)
 
 
+@pytest.fixture(scope="module")
+def one_door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    door = start(tmp_path_factory.mktemp("agi"), free_port(), PROSA_AGI_WORKERS="2")
+    yield door
+    door.process.terminate()
+    door.process.wait(30)
+
+
 @pytest.fixture
-async def door(tmp_path: Path) -> AsyncIterator[Door]:
-    door = start(tmp_path, free_port(), PROSA_AGI_WORKERS="2")
-    try:
-        await door.ready(2)
-        yield door
-    finally:
-        door.process.terminate()
-        door.process.wait(30)
+async def door(one_door: Door) -> Door:
+    await one_door.until(lambda: len(one_door.workers()) == 2, limit_s=60)
+    await one_door.ready(2)
+    return one_door
 
 
 async def held(door: Door, uniqueid: str) -> tuple[FakeAsterisk, "asyncio.Task[FakeAsterisk]", asyncio.Event]:
@@ -100,15 +107,16 @@ async def test_calls_are_answered_and_the_flow_of_the_house_is_heard(door: Door)
 async def test_a_worker_killed_or_frozen_is_replaced_and_its_call_goes_on_in_another(
     door: Door, signum: signal.Signals
 ) -> None:
-    _, task, _ = await held(door, "prosa-1.1")
-    before = door.workers()
+    uniqueid = f"prosa-1.{signum}"
+    _, task, _ = await held(door, uniqueid)
+    before, ready = door.workers(), door.said().count("ready")
     for pid in before:
         os.kill(pid, signum)
     lost = await asyncio.wait_for(task, 20)
     assert "URA_RESULT" not in lost.variables
-    await door.ready(4)
+    await door.ready(ready + 2)
     call = await FakeAsterisk(
-        door.port, keys=["9"], header=header(agi_uniqueid="prosa-1.1", agi_network_script="resume")
+        door.port, keys=["9"], header=header(agi_uniqueid=uniqueid, agi_network_script="resume")
     ).call()
     assert call.variables["URA_RESULT"] == "queue"
     assert not any("greeting" in file for file in call.heard)
@@ -116,40 +124,26 @@ async def test_a_worker_killed_or_frozen_is_replaced_and_its_call_goes_on_in_ano
 
 
 async def test_a_worker_told_to_stop_is_replaced_first(door: Door) -> None:
-    before = door.workers()
+    before, ready, died = door.workers(), door.said().count("ready"), door.said().count("died")
     os.kill(before[0], signal.SIGTERM)
-    await door.ready(3)
+    await door.ready(ready + 1)
     await door.until(lambda: before[0] not in door.workers())
     assert before[1] in door.workers()
-    assert "died" not in door.said()
+    assert door.said().count("died") == died
 
 
-async def test_without_its_parent_no_worker_keeps_the_port(door: Door, tmp_path: Path) -> None:
+async def test_without_its_parent_no_worker_keeps_the_port(door: Door) -> None:
+    """The last test with this door: it ends with it."""
+    ready = door.said().count("ready")
     door.process.kill()
     door.process.wait()
-    again = start(tmp_path, door.port, PROSA_AGI_WORKERS="1")
+    again = start(door.log.parent, door.port, PROSA_AGI_WORKERS="1")
     try:
-        await door.ready(3)
+        await door.ready(ready + 1)
     finally:
         again.process.terminate()
         again.process.wait(30)
     assert again.process.returncode == 0
-
-
-async def test_a_port_that_is_taken_is_named_with_its_setting(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        door = start(tmp_path, port)
-        code = await asyncio.to_thread(door.process.wait, 30)
-    assert code == 1
-    assert f"127.0.0.1:{port}" in door.said()
-    assert "PROSA_AGI_PORT" in door.said()
-
-
-async def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
-    door = start(tmp_path, 1, PROSA_TIME_ZONE="Mars/Base")
-    assert await asyncio.to_thread(door.process.wait, 60) == 2
-    assert "time_zone" in door.said()
 
 
 # -- in this process: what a worker does, and what is cleaned up before
@@ -210,3 +204,52 @@ def test_a_full_pipe_is_no_reason_to_stop() -> None:
     os.close(reading)
     assert not module._say(writing, module.BEAT)
     os.close(writing)
+
+
+@pytest.fixture
+def run_main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
+    handlers, level = logging.getLogger().handlers, logging.getLogger().level
+
+    def run(**settings: str) -> int:
+        for name, value in {"PROSA_STATE_DIR": str(tmp_path), **settings}.items():
+            monkeypatch.setenv(name, value)
+        return module.main()
+
+    yield run
+    logging.getLogger().handlers, logging.getLogger().level = handlers, level
+    structlog.reset_defaults()
+
+
+@pytest.mark.usefixtures("_limits")
+def test_a_port_that_is_taken_is_named_with_its_setting(
+    run_main: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BIND_S", 0.15)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert run_main(PROSA_AGI_PORT=str(port)) == 1
+    assert f"127.0.0.1:{port}" in (said := capsys.readouterr().err)
+    assert "PROSA_AGI_PORT" in said
+
+
+def test_a_wrong_setting_is_named(run_main: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_main(PROSA_AGI_WORKERS="0") == 2
+    assert "agi_workers" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("_limits")
+def test_the_parent_runs_with_the_socket_and_the_prompts(
+    run_main: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[object, int]] = []
+
+    class Parent:
+        def __init__(self, spawn: object, count: int) -> None:
+            made.append((spawn, count))
+
+        def run(self) -> None:
+            gc.unfreeze()
+
+    monkeypatch.setattr(module, "Parent", Parent)
+    assert run_main(PROSA_AGI_PORT=str(free_port()), PROSA_AGI_WORKERS="3") == 0
+    assert made[0][1] == 3
