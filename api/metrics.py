@@ -2,6 +2,7 @@
 
 import time
 
+from fastapi.routing import iter_route_contexts
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.process_collector import ProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -35,6 +36,7 @@ class Measure:
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
+        self._patterns: dict[int, str] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -44,9 +46,17 @@ class Measure:
 
         async def send_counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                route = getattr(scope.get("route"), "path", "other")
+                route = self._pattern(scope)
                 self._metrics.requests.labels(scope["method"], route, str(message["status"])).inc()
                 self._metrics.seconds.labels(scope["method"], route).observe(time.perf_counter() - started)
             await send(message)
 
         await self._app(scope, receive, send_counted)
+
+    def _pattern(self, scope: Scope) -> str:
+        """The whole path of the route, as it was written; a route itself only knows the part after its router's."""
+        if not self._patterns:
+            self._patterns = {
+                id(each.original_route): each.path or "" for each in iter_route_contexts(scope["app"].routes)
+            }
+        return self._patterns.get(id(scope.get("route"))) or "other"

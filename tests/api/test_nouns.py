@@ -11,7 +11,7 @@ from tests.api.conftest import HERE, Client
 from tests.api.records import write
 from ura import coverage, health
 from ura.db import Sessions
-from ura.flows import library, store
+from ura.flows import documents, store
 from ura.journal import Journal
 from ura.models import Coverage, Flow, FlowState, FlowVersion
 from ura.settings import Settings
@@ -75,7 +75,7 @@ async def test_leads_are_filtered_and_their_numbers_masked(program: Client, sess
 
 
 async def test_the_published_flow_can_be_read(program: Client, sessions: Sessions) -> None:
-    document = library.shipped("provedor")
+    document = documents.shipped("provedor")
     async with sessions.begin() as session:
         session.add(Flow(key="provedor", title=document["title"]))
         await session.flush()
@@ -148,7 +148,9 @@ async def test_figures_are_for_this_machine_or_for_whoever_may(app: FastAPI, pro
 async def test_a_database_that_is_away_is_said_so_and_not_called_an_error(
     stranger: AsyncClient, settings: Settings, app: FastAPI
 ) -> None:
-    (settings.state_dir.parent / "prosa.db").write_bytes(b"not a database" * 100)
+    database = settings.state_dir.parent / "prosa.db"
+    database.unlink()
+    database.mkdir()
     answer = await stranger.get("/api/v1/health")
     assert (answer.status_code, answer.json()) == (503, {"status": "degraded"})
     refused = await stranger.get("/api/v1/calls", headers={"Authorization": "Bearer x"})
