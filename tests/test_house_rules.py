@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def test_every_setting_is_in_the_operations_page_and_the_other_way_round() -> No
 
 
 def test_no_path_of_a_machine_is_written_down() -> None:
-    suspects = re.compile(r"/(?:root|work|home)/")
+    suspects = re.compile(r"(?<![\w}])/(?:root|work|home)/\w")  # not /proc/1/root/…
     places = [
         _name(path)
         for path in [*SOURCES, *ROOT.glob("*.*"), *(ROOT / "scripts").rglob("*"), *(ROOT / "docs").rglob("*.md")]
@@ -68,3 +69,9 @@ def test_no_path_of_a_machine_is_written_down() -> None:
         and suspects.search(path.read_text())
     ]
     assert places == []
+
+
+def test_every_package_is_listed_for_installation() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = {path.parent for path in SOURCES if path.name == "__init__.py"}
+    assert sorted(listed) == sorted(".".join(folder.relative_to(ROOT).parts) for folder in folders)

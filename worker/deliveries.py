@@ -18,6 +18,7 @@ log = structlog.get_logger(__name__)
 
 PAUSE_S = 1.0
 CLAIM_HOLDS = timedelta(minutes=2)
+SETTLE_PAUSES_S = (0.1, 0.5, 2.0, 10.0, 30.0)
 
 
 class Deliveries:
@@ -62,9 +63,21 @@ class Deliveries:
             error, final = str(refusal), True
         except SmsNotTaken as trouble:
             error = str(trouble)
-        async with self._sessions.begin() as session:
-            if error:
-                log.warning("message not delivered", message_id=message.id, reason=error, final=final)
-                await outbox.mark_failed(session, message, error=error, now=now, final=final)
-            else:
-                await outbox.mark_sent(session, message, now=now)
+        await self._settle(message, error, final, now)
+
+    async def _settle(self, message: OutboxMessage, error: str, final: bool, now: datetime) -> None:
+        """Tried again while the database is locked or away: what was sent and is not marked would be sent twice."""
+        if error:
+            log.warning("message not delivered", message_id=message.id, reason=error, final=final)
+        for pause_s in (*SETTLE_PAUSES_S, None):
+            try:
+                async with self._sessions.begin() as session:
+                    if error:
+                        await outbox.mark_failed(session, message, error=error, now=now, final=final)
+                    else:
+                        await outbox.mark_sent(session, message, now=now)
+                return
+            except Exception as trouble:
+                if pause_s is None or not database_is_away(trouble):
+                    raise
+                await asyncio.sleep(pause_s)

@@ -20,6 +20,7 @@ from ura.projection import apply_batch
 log = structlog.get_logger(__name__)
 
 PAUSE_S = 0.1
+BREATH_S = 0.02
 LONGEST_PAUSE_S = 5.0
 
 
@@ -33,6 +34,7 @@ class Projector:
         """For ever. Says once that the database is away, and once that it is back."""
         pause, away = PAUSE_S, False
         while True:
+            applied = 0
             try:
                 applied = await self.step()
             except Exception as error:
@@ -46,9 +48,8 @@ class Projector:
                 if away:
                     log.info("database back; the journal drains")
                 pause, away = PAUSE_S, False
-                if applied:
-                    continue
-            await asyncio.sleep(pause)
+            # A breath even while draining: SQLite lets one write at a time, and its waiters do not queue in order.
+            await asyncio.sleep(BREATH_S if applied else pause)
 
     async def step(self) -> int:
         """Apply what is there now, one batch a file. Returns how many lines were dealt with."""
@@ -91,6 +92,8 @@ class Projector:
         """One record at fault must not stop the others: it is put aside."""
         bad = []
         async with self._sessions.begin() as session:
+            await self._remember(session, path, batch.next_offset)
+            await session.flush()  # on SQLite only a write begins the transaction that the savepoints must be in
             for record in batch.records:
                 try:
                     async with session.begin_nested():
@@ -100,7 +103,6 @@ class Projector:
                         raise
                     log.error("journal record put aside", kind=record.kind, key=record.key, error=type(error).__name__)
                     bad.append(journal.encode(record).rstrip(b"\n"))
-            await self._remember(session, path, batch.next_offset)
         return bad
 
     async def _remember(self, session: AsyncSession, path: Path, offset: int) -> None:
