@@ -14,6 +14,7 @@ from ura.settings import Settings
 Say = Callable[[str], None]
 
 POLL_S = 0.1
+ANSWER_WAIT_S = 5.0
 PROMPT_WAIT_S = 12.0  # for something new to be heard before the next key
 LISTEN_FIRST_S = 1.0  # a person does not press in the first instant
 QUIET_S = 4.0  # nothing known heard for so long after a whole prompt: it waits for us
@@ -32,7 +33,7 @@ class Outcome:
     @property
     def line(self) -> str:
         if not self.answered:
-            return f"not answered: {self.code} {self.reason}"
+            return f"not answered: {self.code} {self.reason}" if self.code else "not answered"
         sound = f"first sound {self.first_sound_ms:.0f} ms later" if self.first_sound_ms > 0 else "nothing was heard"
         return f"answered in {self.answer_ms:.0f} ms, {sound}; ended with {self.code} {self.reason}"
 
@@ -94,7 +95,7 @@ async def place(
     async with Caller(settings.sip_port, sip_host=host, index=index) as caller:
         call = await caller.dial(number, from_=from_)
         try:
-            await call.answered()
+            await call.answered(ANSWER_WAIT_S)
         except CallerError:
             return _outcome(call)
         teller = _Teller(call, texts(settings), say)
