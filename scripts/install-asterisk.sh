@@ -100,8 +100,8 @@ echo 'Acquire::Check-Valid-Until "false";' >"$NEW/etc/apt/apt.conf.d/99snapshot"
 keep_services_off "$NEW" >/dev/null
 cp /etc/resolv.conf "$NEW/etc/resolv.conf" 2>/dev/null || true
 # A user number that no package of the host takes: files of this Asterisk must not belong to, say, the host's PostgreSQL.
-chroot "$NEW" groupadd --gid 5060 asterisk
-chroot "$NEW" useradd --system --uid 5060 --gid 5060 --home-dir /var/lib/asterisk --shell /usr/sbin/nologin asterisk
+quietly chroot "$NEW" groupadd --gid 5060 asterisk
+quietly chroot "$NEW" useradd --no-create-home --uid 5060 --gid 5060 --home-dir /var/lib/asterisk --shell /usr/sbin/nologin asterisk
 # In a mount namespace of its own: /proc goes away with it, whatever happens here.
 # shellcheck disable=SC2016  # expanded by the inner shell
 quietly unshare --mount --propagation private sh -c '
