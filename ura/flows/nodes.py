@@ -8,9 +8,10 @@ Conventions that hold everywhere
   author writing them down; a menu must not use them for itself. Where several digits are collected a universal key
   counts when it is the whole entry (`9` then `#`, or `9` and a pause).
 * Nobody is asked for ever: the same wrong key twice, the repeat key four times in a row or the last try sends the
-  caller on (default: to the flow's `person` node). Callers with the fact `repeat_call` are asked once only.
-* `short_prompts` are what a caller hears who also called within the last two hours (fact `repeat_call`), and what any
-  caller hears when a question is put again. They should name the person first.
+  caller on (default: to the flow's `person` node). Callers with the fact `repeat_call`, and those who left the question
+  before in silence, are asked once only.
+* `short_prompts` are what a caller hears who also called within the last two hours (fact `repeat_call`) or left the
+  question before in silence, and what any caller hears when a question is put again. They should name the person first.
 
 Facts known from the start: see `FIRST_FACTS`. Facts that nodes add: `sets` of a choice, `into` of collect / lookup,
 `topic`, `city`, `neighbourhood`, `plan`, `plan_ids`, `lead_id`, `lead_status`, `ticket`, `callback`, `opening`,

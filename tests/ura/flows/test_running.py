@@ -46,6 +46,21 @@ def test_a_second_call_is_asked_once() -> None:
     assert call.state.node == "person"
 
 
+def test_who_left_a_question_in_silence_is_asked_the_next_one_once_and_shortly() -> None:
+    offers = menu("person", prompts=["long"], k1="more") | {"short_prompts": ["short"]}
+    offers |= {"no_input": {"tries": 3, "next": "goodbye"}}
+    flow = make_flow(menu("main", k1="more"), offers, menu("more", k1="goodbye"))
+    call = Talk(flow)
+    call.silence(2)
+    assert call.prompts == ["short"]
+    assert isinstance(call.silence(), EndCall)
+    call = Talk(flow)
+    call.silence(2)
+    call.press("1")
+    call.silence()
+    assert call.prompts == ["system.no_input", "ask.more"]
+
+
 def test_silence_and_wrong_keys_together_are_at_most_three_retries() -> None:
     main = menu("main", k1="goodbye") | {"no_input": {"tries": 3}, "invalid": {"tries": 3}}
     call = Talk(make_flow(main))

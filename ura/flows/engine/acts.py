@@ -82,14 +82,20 @@ def acting(
 
 
 def lead_args(c: Cursor, node: Lead) -> dict[str, Json]:
+    c.facts["lead_wants_message"] = node.wants_message
+    return all_of_lead(c, node.status)
+
+
+def all_of_lead(c: Cursor, status: str) -> dict[str, Json]:
+    """Everything known each time: the record keeps the last word, not a sum."""
     args: dict[str, Json] = {
         "phone": c.phone(),
         "audience": c.fact("audience"),
         "city_id": c.fact("city.id"),
         "neighbourhood_id": c.fact("neighbourhood.id"),
         "plan_id": c.fact("plan.id"),
-        "status": node.status,
-        "wants_message": node.wants_message,
+        "status": status,
+        "wants_message": bool(c.facts.get("lead_wants_message")),
     }
     if lead_id := c.facts.get("lead_id"):
         args["lead_id"] = lead_id

@@ -81,6 +81,7 @@ class Cursor:
     repeats: int
     strays: int
     given_up: int
+    speechless: bool
     person_calls: int
     escapes: int
     protocol_given: bool
@@ -130,7 +131,7 @@ class Cursor:
         return tuple(said)
 
     def wording(self, prompts: Prompts, short: Prompts) -> tuple[Prompt, ...]:
-        again = self.silences or self.mistakes or self.facts.get("repeat_call")
+        again = self.silences or self.mistakes or self.speechless or self.facts.get("repeat_call")
         return self.say(short if short and again and not self.full else prompts)
 
     def phone(self) -> str:
@@ -201,11 +202,12 @@ class Cursor:
             self.ahead = (self.ahead + digits)[:LONGEST_AHEAD]
 
     def silence(self, node: Asking) -> Move | None:
-        """Nothing was pressed. None: put the question again."""
+        """Nothing was pressed. None: put the question again. Who left a question in silence is asked the next once."""
         self.silences += 1
         retry = node.on_silence()
-        once = bool(self.facts.get("repeat_call"))
+        once = self.speechless or bool(self.facts.get("repeat_call"))
         if once or self.silences >= retry.tries or self._too_often():
+            self.speechless = True
             return self.give_up(retry.next)
         self.lead_in = self.say(retry.prompts or self.flow.fallback.no_input)
         return None

@@ -137,6 +137,7 @@ def _entry(c: Cursor, digits: str) -> Move:
     c.prefix = ""
     if not entry:
         return c.silence(node) or handler.put(c, node)
+    c.speechless = False
     keys = c.flow.keys
     if entry == keys.person:
         return c.person()
@@ -204,7 +205,7 @@ def _hang_up(c: Cursor) -> None:
     c.mode = Mode.CLOSING
     c.reason = "done" if c.settled else "abandoned"
     if c.facts.get("lead_id") and c.facts.get("lead_status") in OPEN_LEADS:
-        c.owe("save_lead", {"lead_id": c.facts["lead_id"], "status": "abandoned"})
+        c.owe("save_lead", acts.all_of_lead(c, "abandoned"))
 
 
 def _close(c: Cursor) -> Effect:

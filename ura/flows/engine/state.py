@@ -34,6 +34,7 @@ class State:
     repeats: int = 0
     strays: int = 0
     given_up: int = 0  # the rest count within the call
+    speechless: bool = False  # a question was left in silence, and no key was pressed since
     person_calls: int = 0
     escapes: int = 0
     protocol_given: bool = False

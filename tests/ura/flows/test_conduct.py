@@ -1,0 +1,362 @@
+"""The conductor: effects performed on a channel, answers given back, and nothing that goes wrong felt by the caller."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from tests.fakes import HANG_UP, SILENCE, FakeActs, FakeChannel, FakeLookups, FakeRecorder, Saved, speak
+from tests.ura.flows.making import make_flow, menu, say
+from ura.errors import HungUp
+from ura.flows import conduct as module
+from ura.flows.conduct import CallContext, CallResult, ChannelLost, conduct
+from ura.flows.effects import EndCall, Spoken
+from ura.flows.engine import CompiledFlow, Mode, State, compile_flow
+from ura.flows.events import Event, QueueLeft, Started
+from ura.flows.nodes import Flow
+
+PROTOCOL = {"key": "tell", "type": "protocol", "next": "plans"}
+PLANS = {
+    "key": "plans",
+    "type": "offer_plans",
+    "on": dict.fromkeys(("sent", "number", "done", "none", "failed"), "goodbye") | {"sales": "person"},
+}
+LEAD = {"key": "lead", "type": "lead", "next": "tell", "failed": "goodbye"}
+MESSAGE = {"key": "message", "type": "message", "prompts": ["after.tone"], "next": "goodbye"} | dict.fromkeys(
+    ("empty", "failed"), "main"
+)
+FLOW = make_flow(
+    say("hello", "main"), menu("main", k1="lead", k2="message", k3="goodbye"), LEAD, PROTOCOL, PLANS, MESSAGE
+)
+
+
+class House:
+    """One call with everything it touches."""
+
+    def __init__(self, channel: FakeChannel, **fakes: Any) -> None:
+        self.channel = channel
+        self.lookups: FakeLookups = fakes.get("lookups", FakeLookups())
+        self.acts: FakeActs = fakes.get("acts", FakeActs())
+        self.recorder: FakeRecorder = fakes.get("recorder", FakeRecorder())
+        self.saved = Saved()
+        self.draining = False
+
+    async def call(
+        self,
+        flow: Flow | CompiledFlow = FLOW,
+        event: Event | None = None,
+        state: State | None = None,
+        **instead: Any,
+    ) -> CallResult:
+        compiled = compile_flow(flow) if isinstance(flow, Flow) else flow
+        begun = Started({"caller": "+5516999990000", "protocol": "263260000017"})
+        injected: dict[str, Any] = {
+            "lookups": self.lookups,
+            "acts": self.acts,
+            "recorder": self.recorder,
+            "speak": speak,
+            "save": self.saved,
+            "draining": lambda: self.draining,
+        }
+        return await conduct(
+            CallContext("call-1", compiled, event or begun, state or State()), self.channel, **(injected | instead)
+        )
+
+
+async def test_a_call_from_greeting_to_a_plan_sent() -> None:
+    house = House(FakeChannel(["1", "2"]))
+    result = await house.call()
+    assert (result.kind, result.reason) == ("end", "done")
+    assert house.channel.heard[:4] == ["say.hello", "ask.main", "protocol.intro", "<protocol 263260000017>"]
+    assert "<money 99.90>" in house.channel.heard
+    assert house.channel.heard[-1] == "system.goodbye"
+    assert house.acts.named("send_plans") == [{"plan_ids": [2], "to": "+5516999990000"}]
+    assert house.recorder.path == ["hello", "main", "lead", "tell", "plans", "goodbye"]
+    assert house.recorder.closed == [("done", "goodbye")]
+
+
+async def test_a_call_to_a_person_leaves_for_the_queue_and_comes_back() -> None:
+    house = House(FakeChannel(["9"]))
+    result = await house.call()
+    assert (result.kind, result.queue, result.priority) == ("queue", "l1", 0)
+    assert house.recorder.closed == []
+    again = State.from_json(house.saved.states[-1].to_json())
+    result = await house.call(event=QueueLeft("l1", "timeout"), state=again)
+    assert (result.kind, result.reason) == ("end", "done")
+    assert house.recorder.steps[-1][1:] == ("queue_left", {"queue": "l1", "reason": "timeout", "to": "goodbye"})
+
+
+async def test_hanging_up_on_the_plans_leaves_an_abandoned_lead_and_a_closed_record() -> None:
+    house = House(FakeChannel(["1", HANG_UP]))
+    result = await house.call()
+    assert (result.kind, result.reason) == ("end", "abandoned")
+    assert [args["status"] for args in house.acts.named("save_lead")] == ["interested", "abandoned"]
+    assert house.recorder.closed == [("abandoned", "plans")]
+    assert house.recorder.count("hung_up") == 1
+
+
+@pytest.mark.parametrize("at", range(1, 7))
+async def test_a_hang_up_at_any_moment_closes_once(at: int) -> None:
+    house = House(FakeChannel(["1", "6"], hang_up_at=at))
+    result = await house.call()
+    assert result.kind == "end"
+    assert len(house.recorder.closed) == 1
+
+
+async def test_a_hang_up_into_the_goodbye_takes_nothing_back() -> None:
+    house = House(FakeChannel(["3"], hang_up_at=3))
+    assert (await house.call()).reason == "done"
+    assert house.recorder.closed == [("done", "goodbye")]
+
+
+async def test_a_message_is_recorded() -> None:
+    house = House(FakeChannel(["2"], speaks_s=3.0))
+    await house.call()
+    (saved,) = house.acts.named("save_recording")
+    assert saved == {"recording_id": house.channel.recordings[0], "seconds": 3.0}
+
+
+async def test_only_the_key_of_a_menu_is_written_down() -> None:
+    document = {"key": "doc", "type": "collect", "prompts": ["p"], "into": "cpf", "max_digits": 11, "next": "goodbye"}
+    ways = {"no_input": {"next": "goodbye"}, "invalid": {"next": "goodbye"}}
+    house = House(FakeChannel(["1", "12345678909"], cuts={"say.hello": ""}))
+    await house.call(make_flow(menu("main", k1="doc"), document | ways))
+    details = [detail for _, event, detail in house.recorder.steps if event == "digits"]
+    assert details == [{"keys": "1", "to": "doc"}, {"count": 11, "to": "goodbye"}]
+    assert "12345678909" not in str(house.recorder.steps)
+
+
+async def test_keys_that_cut_the_greeting_are_counted_not_written() -> None:
+    house = House(FakeChannel(cuts={"say.hello": "3"}))
+    await house.call()
+    assert ("hello", "played", {"count": 1, "to": "goodbye"}) in house.recorder.steps
+
+
+async def test_silence_is_told_apart() -> None:
+    house = House(FakeChannel([SILENCE, SILENCE]))
+    assert (await house.call()).kind == "queue"
+    assert house.recorder.count("no_input") == 2
+
+
+# -- lookups
+
+
+async def test_a_lookup_that_is_down_is_said_to_the_flow() -> None:
+    house = House(FakeChannel(["1"]), lookups=FakeLookups(down={"plans"}))
+    assert (await house.call()).reason == "done"
+    assert house.recorder.count("lookup_failed") == 1
+
+
+async def test_a_lookup_with_a_bug_is_a_lookup_that_failed() -> None:
+    house = House(FakeChannel(["1"]), lookups=FakeLookups(broken={"plans"}))
+    await house.call()
+    (failed,) = [detail for _, event, detail in house.recorder.steps if event == "lookup_failed"]
+    assert failed["reason"] == "ZeroDivisionError: plans"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FILLER_AFTER_S", 0.01)
+    monkeypatch.setattr(module, "LOOKUP_DEADLINE_S", 0.05)
+    monkeypatch.setattr(module, "ACT_DEADLINE_S", 0.05)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_slow_lookup_is_bridged_and_keys_pressed_meanwhile_count() -> None:
+    answered = asyncio.Event()
+
+    class Waiting(FakeChannel):
+        async def play(self, prompts: Sequence[str]) -> str:
+            if prompts == ["system.one_moment"]:
+                answered.set()
+            return await super().play(prompts)
+
+    class Slow(FakeLookups):
+        async def __call__(self, name: str, args: dict[str, Any]) -> dict[str, Any]:
+            await answered.wait()
+            return await super().__call__(name, args)
+
+    house = House(Waiting(["1"], cuts={"system.one_moment": "6"}), lookups=Slow())
+    assert (await house.call()).reason == "done"
+    assert "system.one_moment" in house.channel.heard
+    assert house.recorder.count("lookup_failed") == 0
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_lookup_that_never_answers_fails_in_time() -> None:
+    house = House(FakeChannel(["1"]), lookups=FakeLookups(slow_s={"plans": 3600}))
+    await house.call()
+    assert house.recorder.count("lookup_failed") == 1
+    await asyncio.sleep(0)  # the cancelled question sees its end
+    assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_lookup_without_filler_waits_in_silence() -> None:
+    hours = {"key": "h", "type": "hours", "queue": "l1"} | {
+        "on": {"open": "person", "closed": "person", "failed": "goodbye"}
+    }
+    house = House(FakeChannel(), lookups=FakeLookups(slow_s={"opening": 3600}))
+    assert (await house.call(make_flow(hours))).reason == "done"
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_hang_up_while_waiting_ends_the_waiting() -> None:
+    house = House(FakeChannel(["1"], hang_up_at=4), lookups=FakeLookups(slow_s={"plans": 3600}))
+    assert (await house.call()).reason == "abandoned"
+
+
+async def test_an_answer_nobody_waits_for_makes_no_noise(caplog: pytest.LogCaptureFixture) -> None:
+    async def fails() -> dict[str, Any]:
+        raise ZeroDivisionError
+
+    task = asyncio.ensure_future(fails())
+    task.add_done_callback(module._seen)
+    await asyncio.wait({task})
+    del task
+    assert caplog.records == []
+
+
+# -- acts
+
+
+@pytest.mark.parametrize("fakes", [FakeActs(down={"save_lead"}), FakeActs(broken={"save_lead"})])
+async def test_an_act_that_fails_is_said_to_the_flow(fakes: FakeActs) -> None:
+    house = House(FakeChannel(["1"]), acts=fakes)
+    assert (await house.call()).reason == "done"
+    assert house.recorder.count("act_failed") == 1
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_act_that_never_ends_has_failed() -> None:
+    async def stuck(name: str, args: dict[str, Any], *, key: str) -> dict[str, Any]:
+        return await asyncio.Future()
+
+    house = House(FakeChannel(["1"]))
+    await house.call(acts=stuck)
+    assert house.recorder.count("act_failed") == 1
+
+
+# -- trouble
+
+
+async def test_a_channel_that_breaks_once_costs_one_line_and_the_caller_finds_a_person() -> None:
+    house = House(FakeChannel(broken_at=(1,)))
+    result = await house.call()
+    assert (result.kind, result.queue) == ("queue", "l1")
+
+
+async def test_a_channel_that_plays_nothing_any_more_still_finds_the_queue() -> None:
+    house = House(FakeChannel(broken_at=tuple(range(1, 50))))
+    result = await house.call()
+    assert (result.kind, result.queue, result.priority) == ("queue", "l1", 1)
+
+
+async def test_a_broken_channel_at_the_goodbye_still_closes() -> None:
+    house = House(FakeChannel(["3"], broken_at=(3,)))
+    assert (await house.call()).reason == "done"
+    assert len(house.recorder.closed) == 1
+
+
+@pytest.mark.parametrize("at", [1, 3])
+async def test_a_line_that_is_lost_is_the_doors_business(at: int) -> None:
+    class Lost(FakeChannel):
+        async def play(self, prompts: Sequence[str]) -> str:
+            if len(self.heard) + 1 >= at:
+                raise ChannelLost
+            return await super().play(prompts)
+
+    with pytest.raises(ChannelLost):
+        await House(Lost(["3"])).call()
+
+
+async def test_a_broken_node_leads_to_a_person(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = House(FakeChannel(["1"]))
+    flow = compile_flow(FLOW)
+    monkeypatch.setitem(flow.nodes, "lead", object())
+    result = await house.call(flow)
+    assert (result.kind, result.queue) == ("queue", "l1")
+
+
+async def test_a_broken_person_node_leads_to_the_fallback_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    flow = compile_flow(FLOW)
+    monkeypatch.setitem(flow.nodes, "lead", object())
+    monkeypatch.setitem(flow.nodes, "person", object())
+    result = await House(FakeChannel(["1"])).call(flow)
+    assert (result.kind, result.queue) == ("queue", "l1")
+
+
+async def test_a_value_that_cannot_be_spoken_is_left_out() -> None:
+    def mute(spoken: Spoken) -> list[str]:
+        raise ValueError(spoken.kind)
+
+    house = House(FakeChannel(["3"]))
+    await house.call(speak=mute)
+    assert house.channel.heard == ["say.hello", "ask.main", "protocol.intro", "system.goodbye"]
+
+
+async def test_nothing_to_say_plays_nothing() -> None:
+    slot = {"key": "a", "type": "end"}
+    house = House(FakeChannel())
+    begun = Started({"protocol": ""})
+    await house.call(make_flow(slot), event=begun)
+    assert house.channel.done == 0
+
+
+async def test_a_full_disk_does_not_stop_a_call() -> None:
+    house = House(FakeChannel(["3"]), recorder=FakeRecorder(disk_full=True))
+    assert (await house.call()).reason == "done"
+
+
+# -- moving
+
+
+async def test_a_draining_process_hands_the_call_over_at_the_menu_border() -> None:
+    house = House(FakeChannel(["3"]))
+    house.draining = True
+    result = await house.call()
+    assert result.kind == "move"
+    assert house.channel.heard == ["say.hello"]
+    assert house.recorder.closed == []
+    house.draining = False
+    result = await house.call(event=Started(), state=State.from_json(house.saved.states[-1].to_json()))
+    assert result.kind == "end"
+    assert house.channel.heard[:2] == ["say.hello", "ask.main"]
+
+
+async def test_without_injections_nothing_is_saved_and_nothing_moves() -> None:
+    channel, recorder = FakeChannel(["3"]), FakeRecorder()
+    call = CallContext("call-1", compile_flow(FLOW), Started())
+    result = await conduct(call, channel, lookups=FakeLookups(), acts=FakeActs(), recorder=recorder, speak=speak)
+    assert result.state.mode is Mode.OVER
+
+
+def test_an_effect_that_ends_the_call_is_never_performed() -> None:
+    with pytest.raises(AssertionError, match="EndCall"):
+        module._refuse(EndCall())
+
+
+async def test_a_hung_up_caller_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        await House(FakeChannel([HANG_UP])).call()
+    assert caplog.records == []
+
+
+async def test_a_cancelled_call_stops() -> None:
+    started = asyncio.Event()
+
+    class Waits(FakeChannel):
+        async def play(self, prompts: Sequence[str]) -> str:
+            started.set()
+            await asyncio.Future()
+            raise HungUp
+
+    task = asyncio.create_task(House(Waits()).call())
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

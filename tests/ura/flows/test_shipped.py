@@ -1,0 +1,221 @@
+"""The flow that ships with Prosa: every step of it hung up on (R07), any keys (R25), no keys (R30), the law."""
+
+import random
+from collections import deque
+from datetime import date
+from functools import cache
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.fakes import CITIES, NEIGHBOURHOODS, PLANS
+from ura.flows import documents
+from ura.flows.effects import Act, Collect, Effect, EndCall, Lookup, Play, Record, SendToQueue, Spoken
+from ura.flows.engine import CompiledFlow, Mode, State, compile_flow, step
+from ura.flows.engine.cursor import MOST_REPEATS, MOST_RETRIES
+from ura.flows.events import (
+    ActDone,
+    ActFailed,
+    DigitsEntered,
+    Event,
+    HungUp,
+    LookupDone,
+    LookupFailed,
+    NoInput,
+    Played,
+    QueueLeft,
+    Recorded,
+    Started,
+)
+from ura.flows.validation import Known, check_document, parse
+from ura.prompts import MANIFEST, read_manifest
+from ura.settings import ROOT
+from ura.speech import prompt_keys
+
+FACTS = {"caller": "+5516999990000", "protocol": "263260000017", "now": "2026-11-22T10:00"}
+NAME_S = 1.5
+TODAY = date(2026, 11, 22)
+PROMPTS_AT_MOST_S = 60.0
+CHARACTERS_A_SECOND = 12  # for a sentence that has no audio yet
+
+
+@cache
+def catalogue() -> dict[str, str]:
+    found: dict[str, str] = yaml.safe_load((ROOT / "prompts" / "catalogue.yaml").read_text())
+    return found
+
+
+@cache
+def provedor() -> CompiledFlow:
+    return compile_flow(parse(documents.shipped("provedor")))
+
+
+def good(effect: Effect, *, is_open: bool = True) -> Event:
+    """The answer of a house where all is well, and of a caller who says nothing."""
+    match effect:
+        case Play():
+            return Played()
+        case Lookup("opening"):
+            return LookupDone("opening", {"open": is_open, "opens_at": None if is_open else "2026-11-23T08:00"})
+        case Lookup(name):
+            return LookupDone(name, {"cities": CITIES, "neighbourhoods": NEIGHBOURHOODS[:8], "plans": PLANS})
+        case Act(name):
+            return ActDone(name, {"lead_id": "lead-1", "ticket_id": "t-1", "protocol": "263260000017"})
+        case Record():
+            return Recorded("r-1", 5.0)
+        case SendToQueue(queue):
+            return QueueLeft(queue, "timeout")
+    return NoInput()
+
+
+def every_answer(effect: Effect) -> list[Event]:
+    """Everything that can happen next, with one example of each kind of entry."""
+    match effect:
+        case Collect(_, 1):
+            return [*map(DigitsEntered, "0123456789*#A"), NoInput()]
+        case Collect(_, digits):
+            entries = ["224", "14001001", "16999990000", "1633330000", "9", "0", "*", "A"]
+            return [*(DigitsEntered(entry) for entry in entries if len(entry) <= digits), NoInput()]
+        case Play():
+            return [Played(), Played("9"), Played("*")]
+        case Lookup("opening"):
+            return [good(effect), good(effect, is_open=False), LookupDone("opening", {}), LookupFailed("opening", "x")]
+        case Lookup(name):
+            return [good(effect), LookupDone(name, {}), LookupFailed(name, "x")]
+        case Act(name):
+            return [good(effect), ActFailed(name, "x")]
+        case Record():
+            return [Recorded("r-1", 5.0), Recorded("r-1", 0.0)]
+        case SendToQueue(queue):
+            return [QueueLeft(queue, reason) for reason in ("timeout", "empty", "full", "key", "failed")]
+    return []
+
+
+@cache
+def places() -> list[tuple[State, Effect]]:
+    """Each place of the flow with the way a caller can be in it: one state a (node, phase, effect)."""
+    found: dict[Any, tuple[State, Effect]] = {}
+    begun = [step(provedor(), State(), Started(FACTS | extra)) for extra in ({}, {"caller": ""}, {"repeat_call": True})]
+    todo = deque(begun)
+    while todo:
+        state, effect = todo.popleft()
+        facts = [state.facts.get(name) for name in ("lead_status", "topic", "contact_phone", "caller")]
+        answers = str(state.data.get("answers")) if state.node == "lights" else ""  # the flow decides on them
+        at = (state.node, state.phase, state.data.get("at"), state.data.get("page"), answers, type(effect))
+        place = (*at, *facts, state.mode, state.protocol_given, state.silences)
+        if place in found or state.mode is Mode.OVER:
+            continue
+        found[place] = (state, effect)
+        todo.extend(step(provedor(), state, event) for event in every_answer(effect))
+    return list(found.values())
+
+
+def test_the_shipped_flow_is_right() -> None:
+    found = check_document(documents.shipped("provedor"), known=Known(prompts=catalogue()))
+    assert [mistake.message for mistake in found] == []
+
+
+def test_every_node_is_met() -> None:
+    met = {state.node for state, _ in places()} | {
+        step(provedor(), state, event)[0].node for state, effect in places() for event in every_answer(effect)
+    }
+    silent = {key for key, node in provedor().nodes.items() if node.type in ("branch", "subflow")}
+    assert set(provedor().nodes) - met - silent == set()
+
+
+def test_a_hang_up_at_each_single_step_closes_once_with_the_lead_kept() -> None:
+    """R07."""
+    for state, _ in places():
+        abandoned = state.facts.get("lead_status") in ("new", "interested")
+        acts = []
+        now, effect = step(provedor(), state, HungUp())
+        while isinstance(effect, Act):
+            acts.append((effect.name, effect.args.get("status")))
+            now, effect = step(provedor(), now, ActDone(effect.name, {}))
+        assert isinstance(effect, EndCall), state.node
+        assert now.mode is Mode.OVER
+        assert (("save_lead", "abandoned") in acts) is abandoned, state.node
+        assert len(acts) == len(set(acts))
+
+
+def test_nine_finds_the_person_from_each_single_place() -> None:
+    for state, effect in places():
+        if isinstance(effect, Play | Collect) and state.mode is Mode.LIVE and not state.prefix:
+            event = Played("9") if isinstance(effect, Play) else DigitsEntered("9")
+            new, _ = step(provedor(), state, event)
+            assert new.node in after_person(), state.node
+
+
+@cache
+def after_person() -> frozenset[str]:
+    """Where the person node stops: itself, or the question of opening hours when the protocol was given before."""
+    return frozenset({provedor().flow.person, "person_hours"})
+
+
+def test_the_protocol_is_heard_before_any_end() -> None:
+    for state, effect in places():
+        if isinstance(effect, SendToQueue):
+            assert state.protocol_given, state.node
+    for state, effect in places():
+        for event in every_answer(effect):
+            new, after = step(provedor(), state, event)
+            if isinstance(after, EndCall):
+                assert new.protocol_given, new.node
+
+
+def seconds(effect: Effect, heard: dict[str, float]) -> float:
+    prompts = getattr(effect, "prompts", ())
+    keys = [key for p in prompts for key in (prompt_keys(p, today=TODAY) if isinstance(p, Spoken) else [p])]
+    return sum(heard.get(key, NAME_S) for key in keys)
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_caller_who_presses_nothing_soon_finds_a_person_or_an_end_with_the_protocol(is_open: bool) -> None:
+    """R30: from the first second, and from every question of the flow: less than 60 s of prompts after the first
+    hearing of the question itself, which may be a list of plans."""
+    heard = {key: len(text) / CHARACTERS_A_SECOND for key, text in catalogue().items()}
+    heard |= {key: clip.duration_s for key, clip in read_manifest(ROOT / "prompts" / MANIFEST).items()}
+    first = step(provedor(), State(), Started(FACTS))
+    questions = [place for place in places() if isinstance(place[1], Collect) and place[0].node != "plans"]
+    slow = {}
+    for state, effect in [first, *questions]:
+        begun, spoken_s = state.node, 0.0 if state.node != "greeting" else seconds(effect, heard)
+        for _ in range(60):
+            state, effect = step(provedor(), state, good(effect, is_open=is_open))
+            spoken_s += seconds(effect, heard)
+            if isinstance(effect, SendToQueue | EndCall):
+                break
+        assert isinstance(effect, SendToQueue | EndCall), begun
+        assert state.protocol_given
+        if spoken_s >= PROMPTS_AT_MOST_S:
+            slow[begun] = round(spoken_s, 1)
+    assert slow == {}
+
+
+@settings(max_examples=100, deadline=None)
+@given(typed=st.lists(st.text("0123456789*#ABCD", max_size=20), max_size=12), seed=st.integers(0, 99))
+def test_any_keys_with_any_pauses_end(typed: list[str], seed: int) -> None:
+    """R25: at most three retries (and three repetitions) of a question, then on; and the call ends."""
+    chance = random.Random(seed)
+    plan = iter(typed)
+    asked: dict[Any, int] = {}
+    state, effect = step(provedor(), State(), Started(FACTS))
+    for _ in range(1000):
+        if isinstance(effect, EndCall):
+            break
+        if isinstance(effect, Collect):
+            question = (state.seq, state.phase, state.data.get("page"), state.data.get("at"))
+            asked[question] = asked.get(question, 0) + bool(effect.prompts)
+            entry = next(plan, "")
+            event: Event = DigitsEntered(entry) if entry else NoInput()
+        elif isinstance(effect, Play) and chance.random() < 0.3:
+            event = Played(next(plan, ""))
+        else:
+            event = good(effect, is_open=chance.random() < 0.5)
+        state, effect = step(provedor(), state, event)
+    assert isinstance(effect, EndCall)
+    if not any("*" in entry for entry in typed):  # going back puts a question anew
+        assert max(asked.values(), default=0) <= 1 + MOST_RETRIES + MOST_REPEATS - 1
