@@ -109,4 +109,11 @@ if [ "$WHAT" = test ]; then
   command -v espeak-ng >/dev/null || apt_install espeak-ng
 fi
 
-scripts/install-asterisk.sh >/dev/null
+# The place where prosa/asterisk.py looks, too: the setting, the state folder, var.
+if [ -n "${PROSA_ASTERISK_DIR:-}" ]; then
+  scripts/install-asterisk.sh "$PROSA_ASTERISK_DIR" >/dev/null
+elif [ -x var/asterisk-root/usr/sbin/asterisk ]; then
+  scripts/install-asterisk.sh var/asterisk-root >/dev/null
+else
+  scripts/install-asterisk.sh >/dev/null
+fi

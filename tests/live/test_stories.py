@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
 from prosa.caller import Call as Phoned
 from prosa.caller import Caller, CallerError
-from tests.live.conftest import House, eventually, register
+from tests.live.conftest import House, eventually, register, start_house
 from ura.models import Call, CallStep, Lead, LeadStatus, Neighbourhood
 from ura.prompts import name_key
 from ura.settings import ROOT
@@ -193,3 +194,39 @@ async def test_a_door_that_was_killed_is_open_again_and_calls_go_on(house: House
     number = await eventually(answers, 30)
     assert time.monotonic() - killed_at < 30
     assert str((await recorded(house, number)).door) == "flow"
+
+
+def test_nothing_is_left_when_prosa_itself_is_killed(tmp_path_factory: pytest.TempPathFactory) -> None:
+    house = start_house(tmp_path_factory.mktemp("killed") / "state", rtp_first_port=46000, rtp_last_port=46199)
+    pids = [house.pid(door) for door in ("asterisk", "agi", "api", "worker")]
+    house.process.kill()
+    house.process.wait()
+    deadline = time.monotonic() + 5
+    while left := [pid for pid in pids if Path(f"/proc/{pid}").exists()]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+
+
+def test_calls_in_progress_come_first_when_prosa_stops(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No new call gets in; the one that is there ends by itself, and its record is kept."""
+    house = start_house(
+        tmp_path_factory.mktemp("drained") / "state", rtp_first_port=46200, rtp_last_port=46399, drain_s=30
+    )
+
+    async def story() -> None:
+        async with house.caller() as phone:
+            call = await phone.dial(LANDLINE, from_="+5519987650020")
+            await call.heard("greeting.welcome")
+            house.process.send_signal(signal.SIGINT)
+            await asyncio.to_thread(house.until, "stopping: 1 call in progress", 10)
+            late = await phone.dial(LANDLINE, from_="+5519987650021")
+            with pytest.raises(CallerError, match="503"):
+                await late.answered()
+            await call.heard("menu.main")
+            await call.press("2")
+            await call.heard("protocol.intro")
+            await call.hang_up()
+        assert await asyncio.to_thread(house.process.wait, 30) == 0
+        assert (await recorded(house, "+5519987650020")).protocol
+
+    asyncio.run(story())
