@@ -53,7 +53,11 @@ async def _session(things: WiredDep) -> AsyncIterator[AsyncSession]:
 # scope="function": committed before the answer leaves, so what was answered is what is stored.
 SessionDep = Annotated[AsyncSession, Depends(_session, scope="function")]
 
-bearer_token = HTTPBearer(auto_error=False, scheme_name="token", description="An opaque token with scopes and an end; an administrator makes it.")
+bearer_token = HTTPBearer(
+    auto_error=False,
+    scheme_name="token",
+    description="An opaque token with scopes and an end; an administrator makes it.",
+)
 _cookie = APIKeyCookie(name=SESSION_COOKIE, auto_error=False, scheme_name="session", description="The panel's log-in.")
 
 
