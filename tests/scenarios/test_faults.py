@@ -86,4 +86,4 @@ async def test_without_a_durable_protocol_none_is_spoken_and_no_record_is_claime
     told = await tell("", tmp_path, now=SUNDAY_02H, protocol="")
 
     assert not {"protocol.intro", "person.registered"} & set(told.heard)
-    told.hears("person.closed", "person.offers", "person.call_again")
+    told.hears("person.closed", "person.offers.short", "person.call_again")
