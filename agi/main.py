@@ -13,7 +13,9 @@ import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import structlog
 import uvloop
@@ -24,7 +26,7 @@ from agi.parent import BEAT, BEAT_S, DRAINING, Parent, fork
 from agi.routes import Routes, Tools
 from agi.server import BACKLOG, Server
 from agi.sounds import Sounds
-from ura import logs
+from ura import health, logs
 from ura import settings as settings_module
 from ura.db import make_engine, make_sessions
 from ura.errors import Unavailable
@@ -41,6 +43,7 @@ DRAIN_S = 15.0
 CLOSE_S = 2.0
 BIND_S = 3.0
 STALE_S = 6 * 3600
+BEATS_A_SECOND = round(1 / BEAT_S)
 
 
 async def serve(settings: Settings, prompts: PromptIndex, sock: socket.socket, pipe: int) -> None:
@@ -67,7 +70,7 @@ async def serve(settings: Settings, prompts: PromptIndex, sock: socket.socket, p
     await flows.refresh()
     refreshing = loop.create_task(flows.run())
     await server.listen(sock)
-    heart = loop.create_task(_beat(pipe, stop))
+    heart = loop.create_task(_beat(pipe, stop, settings.state_dir))
     log.info("agi worker ready", pid=os.getpid())
     await stop.wait()
     _say(pipe, DRAINING)
@@ -82,11 +85,17 @@ async def serve(settings: Settings, prompts: PromptIndex, sock: socket.socket, p
             await engine.dispose()
 
 
-async def _beat(pipe: int, stop: asyncio.Event) -> None:
-    """Tell the parent that the loop turns. Without a parent, stop: its successor needs the port."""
+async def _beat(pipe: int, stop: asyncio.Event, state_dir: Path) -> None:
+    """Tell the parent that the loop turns, and once a second whoever looks after this installation. Without a parent,
+    stop: its successor needs the port."""
+    turns = 0
     while True:
         if not _say(pipe, BEAT):
             stop.set()
+        if turns % BEATS_A_SECOND == 0:
+            with suppress(OSError):
+                health.beat(state_dir, "agi")
+        turns += 1
         await asyncio.sleep(BEAT_S)
 
 

@@ -6,7 +6,7 @@ nothing.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from ura.call_ids import call_id
 from ura.db import Sessions, database_is_away
 from ura.errors import Unavailable
 from ura.journal import Journal
+from worker.schedules import every
 
 log = structlog.get_logger(__name__)
 
@@ -38,14 +39,24 @@ LONGEST_PAUSE_S = 8.0
 SETTLED_S = 5.0  # the journals of calls that ended meanwhile are in the database by then
 NORMAL_END = 16
 REMEMBERED = 5000
+BEAT_S = 1.0
 
 
 class AmiEvents:
-    def __init__(self, ami: Ami, journal: Journal, sessions: Sessions, live_dir: Path | None = None) -> None:
+    def __init__(
+        self,
+        ami: Ami,
+        journal: Journal,
+        sessions: Sessions,
+        live_dir: Path | None = None,
+        alive: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`alive` is called every second while Asterisk answers."""
         self._ami = ami
         self._journal = journal
         self._sessions = sessions
         self._live_dir = live_dir
+        self._alive = alive
         self._answered: dict[str, None] = {}  # calls that reached a person, the oldest first
 
     async def run(self) -> None:
@@ -70,12 +81,13 @@ class AmiEvents:
     async def _follow(self, link: AmiLink) -> None:
         """Until the connection ends. Events that come while the state is asked for wait, and so count after it."""
         await self.resynchronise(link)
-        again = asyncio.create_task(self._again(link))
+        beside = [asyncio.create_task(self._again(link)), asyncio.create_task(every(BEAT_S, self._alive))]
         try:
             async for event in link.events():
                 self.take(event)
         finally:
-            again.cancel()
+            for task in beside:
+                task.cancel()
 
     async def _again(self, link: AmiLink) -> None:
         await asyncio.sleep(SETTLED_S)

@@ -3,18 +3,20 @@
 import asyncio
 import contextlib
 import signal
+from functools import partial
 
 import httpx
 import structlog
 
-from ura import logs, settings
+from ura import health, logs, settings
 from ura.adapters.ami import Ami
 from ura.adapters.sms import HttpSms
 from ura.db import make_engine, make_sessions
 from ura.journal import Journal
-from worker.ami_events import AmiEvents
+from worker.ami_events import BEAT_S, AmiEvents
 from worker.deliveries import Deliveries
 from worker.projector import Projector
+from worker.schedules import Housekeeping, every
 
 log = structlog.get_logger(__name__)
 
@@ -31,8 +33,16 @@ async def serve(config: settings.Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    ami = AmiEvents(Ami.from_settings(config), journal, sessions, config.live_dir)
-    tasks = [asyncio.create_task(run) for run in (projector.run(), deliveries.run(), ami.run())]
+    beat = partial(health.beat, config.state_dir)
+    ami = AmiEvents(Ami.from_settings(config), journal, sessions, config.live_dir, alive=partial(beat, "asterisk"))
+    runs = (
+        projector.run(),
+        deliveries.run(),
+        ami.run(),
+        Housekeeping(sessions).run(),
+        every(BEAT_S, partial(beat, "worker")),
+    )
+    tasks = [asyncio.create_task(run) for run in runs]
     await stop.wait()
     for task in tasks:
         task.cancel()

@@ -1,0 +1,52 @@
+"""By the clock: what fails once is done again at the next turn, and old log-ins are forgotten."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from ura import users
+from ura.db import Sessions
+from ura.models import LoginSession, Role
+from worker.schedules import Housekeeping, every
+
+
+async def test_a_turn_that_fails_does_not_end_the_schedule() -> None:
+    turns: list[int] = []
+    enough = asyncio.Event()
+
+    def work() -> None:
+        turns.append(1)
+        if len(turns) == 3:
+            enough.set()
+        raise RuntimeError("a bad turn")
+
+    running = asyncio.create_task(every(0.001, work))
+    async with asyncio.timeout(5):
+        await enough.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_log_ins_that_have_ended_are_forgotten(sessions: Sessions) -> None:
+    now = datetime.now(UTC)
+    async with sessions.begin() as session:
+        user = await users.create_user(
+            session, email="ana@example.com", name="Ana", role=Role.ADMIN, password="x" * 14, actor="test"
+        )
+        await session.flush()
+        for number, age in enumerate((timedelta(0), timedelta(days=400))):
+            session.add(
+                LoginSession(
+                    id=f"{number:064x}",
+                    user_id=user.id,
+                    created_at=now - age,
+                    seen_at=now - age,
+                    expires_at=now - age + timedelta(hours=1),
+                )
+            )
+    await Housekeeping(sessions).step(now)
+    async with sessions() as session:
+        assert await session.scalar(select(func.count()).select_from(LoginSession)) == 1
