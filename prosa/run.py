@@ -290,7 +290,7 @@ async def _drain(settings: Settings, phone: _Telephone, stop: _Stop, say: Say) -
     if phone.asterisk is None:
         return
     calls = _calls(phone)
-    phone.ask("core stop gracefully")
+    phone.asterisk.drain()
     if not calls:
         await ended(phone.asterisk.process, 3)
         return

@@ -192,7 +192,7 @@ class Supervisor:
                 text = file.read(65536)
             self._shown[log] = seen + len(text)
             for line in text.decode(errors="replace").splitlines():
-                if WORTH_SHOWING.search(line):
+                if WORTH_SHOWING.search(line) and not self._stopping:  # at the end doors miss each other
                     self._say(f"{name} | {line}")
 
 
