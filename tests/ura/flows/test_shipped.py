@@ -44,8 +44,9 @@ CHARACTERS_A_SECOND = 12  # for a sentence that has no audio yet
 
 @cache
 def catalogue() -> dict[str, str]:
-    found: dict[str, str] = yaml.safe_load((ROOT / "prompts" / "catalogue.yaml").read_text())
-    return found
+    """Everything that can be heard, as text: whole sentences and the pieces of values."""
+    files = [ROOT / "prompts" / name for name in ("catalogue.yaml", "pieces.yaml")]
+    return {key: str(text) for file in files for key, text in yaml.safe_load(file.read_text()).items()}
 
 
 @cache
