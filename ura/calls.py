@@ -52,7 +52,10 @@ _BLANK = {
 
 
 async def open_calls(session: AsyncSession, rows: Sequence[Row]) -> None:
-    """Rows with `id` and the columns of `_OPENED`. What was heard of the call before, its end even, is kept."""
+    """Rows with `id` and the columns of `_OPENED`. What was heard of the call before, its end even, is kept.
+
+    The rescue opens a call that another door may have opened before it: then that door's words count.
+    """
     await upsert.execute(session, _open(upsert.dialect(session)), [{**_BLANK, **row} for row in rows])
 
 
@@ -100,7 +103,8 @@ async def answer_steps(
 @lru_cache
 def _open(dialect: str) -> upsert.Insert:
     insert = upsert.insert(dialect, Call)
-    changes = {name: insert.excluded[name] for name in _OPENED}
+    rescued = and_(insert.excluded.door == Door.RESCUE, Call.uniqueid != "")
+    changes = {name: case((rescued, getattr(Call, name)), else_=insert.excluded[name]) for name in _OPENED}
     return insert.on_conflict_do_update(index_elements=["id"], set_=changes)
 
 

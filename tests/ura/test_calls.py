@@ -124,6 +124,21 @@ async def test_a_rescued_call_may_have_no_protocol(sessions: Sessions) -> None:
         assert [call.protocol for call in page.items] == [None, None]
 
 
+@pytest.mark.parametrize("rescue_first", [False, True])
+async def test_a_call_that_had_to_be_rescued_keeps_its_own_door_and_protocol(
+    sessions: Sessions, rescue_first: bool
+) -> None:
+    call_id = make_id()
+    begun = call_opened(call_id, at=NOON)
+    rescued = call_opened(call_id, at=later(30), door="rescue", protocol="", flow_key="", flow_version=None)
+    async with sessions.begin() as session:
+        for record in (rescued, begun) if rescue_first else (begun, rescued):
+            await apply(session, record)
+    async with sessions() as session:
+        call = await calls.get_call(session, call_id)
+    assert (call.door, call.opened_at, call.protocol) == (Door.FLOW, NOON, begun.data["protocol"])
+
+
 async def test_pages_go_on_where_the_last_one_ended_while_new_calls_come(sessions: Sessions) -> None:
     ids = [f"{number:032x}" for number in range(7)]
     async with sessions.begin() as session:
