@@ -20,9 +20,10 @@ prompts = typer.Typer(help="What callers hear.", no_args_is_help=True)
 voices = typer.Typer(help="The synthetic voice.", no_args_is_help=True)
 demo = typer.Typer(help="The demo provider.", no_args_is_help=True)
 user = typer.Typer(help="Who may log in.", no_args_is_help=True)
+token = typer.Typer(help="Programs that use the API.", no_args_is_help=True)
 imports = typer.Typer(help="Load neighbourhoods, plans and offers from CSV files.", no_args_is_help=True)
 for name, group in {
-    "db": db, "prompts": prompts, "voices": voices, "demo": demo, "user": user, "import": imports,
+    "db": db, "prompts": prompts, "voices": voices, "demo": demo, "user": user, "token": token, "import": imports,
 }.items():  # fmt: skip
     app.add_typer(group, name=name)
 
@@ -167,6 +168,20 @@ def user_add(
     from prosa.setup import add_user
 
     typer.echo(_or_refusal(add_user(_settings(), email=email, role=role, name=name, password=password)))
+
+
+@token.command("create")
+def token_create(
+    name: Annotated[str, typer.Argument(help="Who will use it, such as erp.")],
+    scope: Annotated[
+        list[str] | None, typer.Option(help="A permission; may be given again. Without any: which there are.")
+    ] = None,
+    days: Annotated[int, typer.Option(help="How long it holds.")] = 365,
+) -> None:
+    """Make a token for a program that uses /api/v1. It is shown once."""
+    from prosa.setup import create_token
+
+    typer.echo(_or_refusal(create_token(_settings(), name=name, scopes=scope or [], days=days)))
 
 
 def _or_refusal(work: Coroutine[Any, Any, T]) -> T:

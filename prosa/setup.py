@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import text
@@ -129,3 +129,21 @@ async def add_user(settings: Settings, *, email: str, role: str, name: str, pass
     finally:
         await engine.dispose()
     return f"{email} may log in as {wanted}."
+
+
+async def create_token(settings: Settings, *, name: str, scopes: list[str], days: int) -> str:
+    """A token for a program; shown once."""
+    now = datetime.now(UTC)
+    engine = make_engine(settings.db_url)
+    try:
+        async with make_sessions(engine).begin() as session:
+            return await users.create_api_token(
+                session,
+                name=name,
+                scopes=scopes,
+                expires_at=now + timedelta(days=days),
+                now=now,
+                actor="prosa token create",
+            )
+    finally:
+        await engine.dispose()

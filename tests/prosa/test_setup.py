@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from alembic.script import ScriptDirectory
@@ -9,7 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from prosa import setup
-from ura.db import make_engine
+from ura import users
+from ura.db import make_engine, make_sessions
 from ura.errors import BadInput, Refused
 from ura.migrate import config
 from ura.settings import Settings
@@ -82,3 +84,16 @@ async def test_a_user_is_added_with_a_role_that_exists(settings: Settings) -> No
     assert said == "bia@example.com may log in as attendant."
     with pytest.raises(BadInput, match="Choose one of admin, supervisor"):
         await setup.add_user(settings, email="x@example.com", role="king", name="", password="uma-senha-boa")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_token_opens_what_its_scopes_name_and_nothing_without_them(settings: Settings) -> None:
+    token = await setup.create_token(settings, name="erp", scopes=["calls:read"], days=30)
+    engine = make_engine(settings.db_url)
+    async with make_sessions(engine)() as session:
+        actor = await users.find_token_actor(session, token=token, now=datetime.now(UTC))
+    await engine.dispose()
+    assert actor is not None
+    assert actor.permissions == {users.Permission.CALLS_READ}
+    with pytest.raises(BadInput, match="tickets:write"):
+        await setup.create_token(settings, name="all", scopes=[], days=30)
