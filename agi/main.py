@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from agi.parent import BEAT, BEAT_S, DRAINING, Parent, fork
 from agi.routes import Routes, Tools
 from agi.server import BACKLOG, Server
 from agi.sounds import Sounds
-from ura import health, logs
+from ura import health, logs, phones, queues
 from ura import settings as settings_module
 from ura.db import make_engine, make_sessions
 from ura.errors import Unavailable
@@ -35,6 +36,7 @@ from ura.journal import Journal
 from ura.lookups import Lookups
 from ura.prompts import PromptIndex
 from ura.protocol import Protocols
+from ura.remembered import Remembered
 from ura.settings import Settings
 
 log = structlog.get_logger("agi.main")
@@ -57,7 +59,7 @@ async def serve(settings: Settings, prompts: PromptIndex, sock: socket.socket, p
     journal = Journal(settings.journal_dir, "agi")
     tools = Tools(
         flows=flows,
-        lookups=Lookups(sessions, settings),
+        lookups=Remembered(Lookups(sessions, settings)),
         journal=journal,
         protocols=Protocols(settings.state_dir / "protocol", settings.node),
         sounds=Sounds(prompts, {"prosa": settings.prompts_dir / "audio", "dyn": settings.rendered_dir}),
@@ -141,6 +143,12 @@ def prepare(settings: Settings) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def warm_up(settings: Settings) -> None:
+    """What libraries load at their first use, loaded once for all workers: no caller shall wait for it."""
+    phones.kind(phones.to_e164("1133330001"))
+    queues.public_holidays(settings.state_uf, datetime.now(settings.zone).year)
+
+
 def main() -> int:
     try:
         settings = settings_module.load()
@@ -156,6 +164,7 @@ def main() -> int:
         print(f"agi cannot listen on {where}: {error.strerror}. Choose another PROSA_AGI_PORT.", file=sys.stderr)
         return 1
     prompts = PromptIndex.load(settings)
+    warm_up(settings)
     gc.collect()
     gc.freeze()  # what is here now is shared by all workers: the collector must not touch, and so copy, its pages
     spawn = partial(fork, partial(work, settings, prompts, sock))

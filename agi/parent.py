@@ -20,12 +20,16 @@ log = structlog.get_logger("agi.parent")
 
 BEAT_S = 0.2
 STILL_S = 1.0  # R05: a worker that stands still this long is killed
+STARVED_S = 4.0
+STARVED_SHARE = 0.5
 FIRST_BEAT_S = 15.0
 TICK_S = 0.1
 STOP_S = 20.0
 BACK_OFF_S = 0.1
 MAX_BACK_OFF_S = 5.0
 HEALTHY_S = 2.0
+
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 BEAT = b"."
 DRAINING = b"d"
@@ -39,6 +43,7 @@ class Worker:
     heard_at: float
     speaking: bool = False
     draining: bool = False
+    used_s: float | None = None  # processor time it had used when it began to be late
 
 
 # Fork one worker: its pid, and the reading end of its pipe (non-blocking). `others`: pipes it must not keep open.
@@ -91,6 +96,13 @@ class Parent:
     def _stop(self, _signum: int, _frame: FrameType | None) -> None:
         self.stopping = True
 
+    def _patience_s(self, worker: Worker) -> float:
+        """One second. More for a worker that wants to run and gets no processor: replacing it would not help."""
+        state = _state(worker.pid)
+        got_s = _cpu_s(worker.pid) - (worker.used_s or 0.0)
+        starved = state == "R" and got_s < STARVED_SHARE * STILL_S / 2
+        return STARVED_S if starved else STILL_S
+
     def _fork(self) -> None:
         now = time.monotonic()
         try:
@@ -113,7 +125,7 @@ class Parent:
                 continue
             said = os.read(worker.pipe, 4096)
             if said:
-                worker.heard_at, worker.speaking = now, True
+                worker.heard_at, worker.speaking, worker.used_s = now, True, None
                 worker.draining = worker.draining or DRAINING in said
             else:  # its end is closed: it is dying, and waitpid will say so
                 time.sleep(0.01)
@@ -144,7 +156,11 @@ class Parent:
         self._ticked_at = now
         for worker in self.workers:
             still_s = now - worker.heard_at
-            if still_s > (STILL_S if worker.speaking else FIRST_BEAT_S):
+            if still_s < STILL_S / 2:
+                continue
+            if worker.used_s is None:
+                worker.used_s = _cpu_s(worker.pid)
+            if still_s > (self._patience_s(worker) if worker.speaking else FIRST_BEAT_S):
                 log.error("agi worker stands still; killed, its calls go on in another", pid=worker.pid, for_s=still_s)
                 _kill(worker.pid, signal.SIGKILL)
 
@@ -171,6 +187,23 @@ def fork(work: Callable[[int], None], others: list[int]) -> tuple[int, int]:
     finally:
         sys.stderr.flush()
         os._exit(code)
+
+
+def _stat(pid: int) -> list[str]:
+    """Fields of /proc/<pid>/stat from the state on; none when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _state(pid: int) -> str:
+    return "".join(_stat(pid)[:1])
+
+
+def _cpu_s(pid: int) -> float:
+    return sum(map(int, _stat(pid)[11:13])) / TICKS_PER_S
 
 
 def _kill(pid: int, signum: signal.Signals) -> None:

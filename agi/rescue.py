@@ -26,6 +26,7 @@ from asterisk.agi import AGI, AGIAppError, AGIException, AGIHangup
 NAMESPACE = UUID("b1a5f5a0-6f0e-4b53-9f0a-1f2d3c4b5a69")  # of ura/call_ids.py
 Record = tuple[str, str, dict[str, Any]]  # kind, key, data
 
+SLOT = 64 * 1024  # of agi/live.py
 LIMIT_S = 100
 QUEUE = "l1"
 MENU, REGISTERED = "prosa/rescue/menu", "prosa/rescue/registered"
@@ -139,11 +140,19 @@ def _position(state: str, uniqueid: str) -> dict[str, Any]:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", uniqueid):
         return {}
     try:
-        with open(os.path.join(state, "live", uniqueid + ".json"), encoding="utf-8") as file:
-            found = json.load(file)
-    except (OSError, ValueError):
+        with open(os.path.join(state, "live", uniqueid + ".json"), "rb") as file:
+            lines = file.read(2 * SLOT).replace(b"\0", b"").splitlines()
+    except OSError:
         return {}
-    return found if isinstance(found, dict) else {}
+    found: list[list[Any]] = [[-1, {}]]
+    for line in lines:
+        try:
+            if int(line[:8], 16) == binascii.crc32(line[9:]):
+                found.append(json.loads(line[9:]))
+        except ValueError:
+            continue
+    newest = max(found, key=lambda slot: slot[0])[1]
+    return newest if isinstance(newest, dict) else {}
 
 
 def keep(journal: Callable[[], Journal], *records: Record) -> bool:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from agi.channel import PhoneChannel
-from agi.live import LivePositions
+from agi.live import LivePositions, Position
 from agi.record import CallRecord, resumed, utc_now
 from agi.session import NotPlayed, Session
 from agi.sounds import Sounds
@@ -201,12 +201,22 @@ class OneCall:
     caller: str = field(repr=False)
     context: CallContext
     record: CallRecord
+    position: Position | None = None
 
     @property
     def call_id(self) -> str:
         return self.context.call_id
 
     async def conduct(self, session: Session) -> None:
+        if self.uniqueid:
+            self.position = self.tools.live.writer(self.uniqueid)
+        try:
+            await self._conduct(session)
+        finally:
+            if self.position is not None:
+                self.position.close()
+
+    async def _conduct(self, session: Session) -> None:
         tools = self.tools
         result = await conduct(
             self.context,
@@ -239,10 +249,9 @@ class OneCall:
         return speech.prompt_keys(spoken, today=datetime.now(self.tools.zone).date())
 
     def _save(self, state: State, queue: str = "") -> None:
-        if self.uniqueid:
+        if self.position is not None:
             flow = self.context.flow
-            self.tools.live.save(
-                self.uniqueid,
+            self.position.save(
                 {
                     "call_id": self.call_id,
                     "protocol": self.protocol,

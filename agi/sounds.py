@@ -18,6 +18,8 @@ import structlog
 log = structlog.get_logger("agi.sounds")
 
 BYTES_PER_S = 8000  # A-law, and G.722 too
+SHORT_BYTES = 16_000
+MOST_SHORT = 500
 SUFFIXES = (".alaw", ".g722")
 
 
@@ -51,6 +53,7 @@ class Sounds:
         self._joined: OrderedDict[str, Sound] = OrderedDict()
         self._keep = keep
         self._missing: set[str] = set()
+        self._short: dict[tuple[str, int, int], bytes] = {}
 
     def sound(self, keys: Sequence[str]) -> Sound:
         """One file for all of them, the next best where one is missing; SILENCE when there is nothing to play."""
@@ -102,19 +105,30 @@ class Sounds:
         if (known := self._joined.get(name)) is not None:
             self._joined.move_to_end(name)
             return known
-        return self._write(name, [source[0] for source in sources], tuple(used))
+        return self._write(name, sources, tuple(used))
 
-    def _write(self, name: str, sources: list[str], pieces: tuple[str, ...]) -> Sound:
-        audio = bytearray()
-        for source in sources:
-            with open(source, "rb", buffering=0) as file:
-                audio += file.read()
+    def _read(self, source: tuple[str, int, int]) -> bytes:
+        """One piece. Short ones (digits, numbers) are kept in memory."""
+        known = self._short.get(source)
+        if known is not None:
+            return known
+        with open(source[0], "rb", buffering=0) as file:
+            audio = file.read()
+        if len(audio) < SHORT_BYTES:
+            if len(self._short) >= MOST_SHORT:
+                self._short.clear()
+            self._short[source] = audio
+        return audio
+
+    def _write(self, name: str, sources: list[tuple[str, int, int]], pieces: tuple[str, ...]) -> Sound:
+        audio = b"".join(self._read(source) for source in sources)
         target = self._folder / f"{name.rpartition('/')[2]}.alaw"
         try:
-            part = f"{target}.{os.getpid()}"
-            with open(part, "wb", buffering=0) as file:
-                file.write(audio)
-            os.replace(part, target)
+            if not (target.exists() and target.stat().st_size == len(audio)):  # another process may have made it
+                part = f"{target}.{os.getpid()}"
+                with open(part, "wb", buffering=0) as file:
+                    file.write(audio)
+                os.replace(part, target)
         except OSError as error:  # disk full: the pieces are played one by one
             log.warning("joined prompt could not be written", reason=error.strerror)
             return Sound("", len(audio) / BYTES_PER_S, pieces)

@@ -75,6 +75,33 @@ def test_a_worker_that_stands_still_is_killed_after_a_second(nursery: Nursery) -
     parent.end()
 
 
+def test_a_worker_that_computes_and_computes_is_killed_too(nursery: Nursery) -> None:
+    parent = Parent(nursery, 1)
+    nursery.script = "import os, sys\nos.write(int(sys.argv[1]), b'.')\nwhile True: pass"
+    tick_until(parent, lambda: any(w.speaking for w in parent.workers))
+    nursery.script = BEATS
+    took_s = tick_until(parent, lambda: len(nursery.made) == 2)
+    assert 0.9 < took_s < 5.5  # at the end only where other work keeps it from the processor
+    parent.end()
+
+
+def test_a_worker_that_gets_no_processor_is_waited_for(nursery: Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_state", lambda pid: "R")
+    monkeypatch.setattr(module, "_cpu_s", lambda pid: 1.0)
+    parent = Parent(nursery, 1)
+    nursery.script = FREEZES
+    tick_until(parent, lambda: any(w.speaking for w in parent.workers))
+    took_s = tick_until(parent, lambda: len(nursery.made) == 2)
+    assert took_s > module.STARVED_S - 0.2
+    parent.end()
+
+
+def test_a_process_that_is_gone_has_no_state() -> None:
+    gone = subprocess.Popen([sys.executable, "-S", "-c", DIES])
+    gone.wait()
+    assert (module._state(gone.pid), module._cpu_s(gone.pid)) == ("", 0.0)
+
+
 def test_a_draining_worker_has_its_replacement_before_it_is_gone(nursery: Nursery) -> None:
     parent = Parent(nursery, 1)
     nursery.script = DRAINS

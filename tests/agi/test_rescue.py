@@ -12,7 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from agi import rescue
+from agi import live, rescue
+from agi.live import LivePositions
 from ura import call_ids, phones, projection
 from ura import journal as journals
 from ura.journal import Record
@@ -79,6 +80,10 @@ def test_every_record_can_be_projected(run: Run, state: Path) -> None:
         assert projection.PROJECTIONS[record.kind].row(record.data)
 
 
+def test_it_reads_the_positions_that_the_server_writes() -> None:
+    assert rescue.SLOT == live.SLOT
+
+
 def test_its_ids_are_those_of_the_server(run: Run, state: Path) -> None:
     run("menu", DID + "200 result=\n" + OK * 3)
     assert records(state)[0].key == call_ids.call_id("prosa-1.1")
@@ -92,7 +97,10 @@ def test_silence_leads_to_a_person_too_and_so_does_a_missing_prompt(run: Run) ->
 
 
 def test_a_call_that_the_server_knew_keeps_its_record_and_protocol(run: Run, state: Path) -> None:
-    (state / "live" / "prosa-1.1.json").write_text('{"protocol": "261326000017"}')
+    writer = LivePositions(state / "live").writer("prosa-1.1")
+    for protocol in ("", "", "261326000017"):
+        writer.save({"protocol": protocol})
+    writer.close()
     run("menu", DID + "200 result=\n" + OK * 3)
     assert [record.kind for record in records(state)] == ["ticket_opened", "call_closed"]
     assert records(state)[0].data["protocol"] == "261326000017"

@@ -220,9 +220,11 @@ async def test_a_call_that_nobody_remembers_begins_anew(house: House, route: str
     assert house.closed() == ["done"]
 
 
-@pytest.mark.parametrize("damage", ['{"call_id": 1}', "[]", "{", '{"state": {}}'])
-async def test_a_damaged_position_begins_anew(house: House, damage: str) -> None:
-    (house.folder / "live" / "prosa-1700000000.1.json").write_text(damage)
+@pytest.mark.parametrize("damage", [{"call_id": 1}, {}, {"state": {}}])
+async def test_a_damaged_position_begins_anew(house: House, damage: dict[str, Any]) -> None:
+    writer = house.tools.live.writer("prosa-1700000000.1")
+    writer.save(damage)
+    writer.close()
     caller = await house.call(keys=["", "4"], header=header(agi_network_script="resume"))
     assert caller.heard[0] == "prosa/welcome"
 
@@ -238,7 +240,9 @@ async def test_a_state_that_cannot_be_read_begins_anew(house: House) -> None:
     await house.call(keys=["", "9"])
     position = house.tools.live.find("prosa-1700000000.1")
     assert position is not None
-    house.tools.live.save("prosa-1700000000.1", position | {"state": {"mode": "nonsense"}})
+    writer = house.tools.live.writer("prosa-1700000000.1")
+    writer.save(position | {"state": {"mode": "nonsense"}})
+    writer.close()
     caller = await house.call(keys=["", "4"], header=header(agi_network_script="resume"))
     assert caller.heard[0] == "prosa/welcome"
 
