@@ -5,14 +5,14 @@ the files wait; nobody on the phone notices.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import structlog
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import journal
+from ura import journal, upsert
 from ura.db import Sessions, database_is_away
 from ura.models.journal_offset import JournalOffset
 from ura.projection import apply_batch
@@ -20,7 +20,10 @@ from ura.projection import apply_batch
 log = structlog.get_logger(__name__)
 
 PAUSE_S = 0.1
-BREATH_S = 0.02
+# A transaction costs as much CPU as the records of ten calls: when there is much to do, fewer and larger. The pause
+# also lets others write, for SQLite's waiters do not queue in order.
+BUSY_RECORDS = 20
+BUSY_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 5.0
 
 
@@ -48,52 +51,51 @@ class Projector:
                 if away:
                     log.info("database back; the journal drains")
                 pause, away = PAUSE_S, False
-            # A breath even while draining: SQLite lets one write at a time, and its waiters do not queue in order.
-            await asyncio.sleep(BREATH_S if applied else pause)
+            await asyncio.sleep(BUSY_PAUSE_S if applied > BUSY_RECORDS else pause)
 
     async def step(self) -> int:
-        """Apply what is there now, one batch a file. Returns how many lines were dealt with."""
+        """Apply what is there now, at most a mebibyte a file, in one transaction. Returns how many lines that were."""
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._offsets is None:
             async with self._sessions() as session:
                 rows = await session.execute(select(JournalOffset.file, JournalOffset.offset))
                 self._offsets = {file: offset for file, offset in rows}
-        done = 0
+        grown: dict[Path, journal.Batch] = {}
         for path in journal.files(self._folder):
-            done += await self._drain(path, self._offsets)
-        return done
+            offset = self._offsets.get(path.name, 0)
+            abandoned = journal.is_abandoned(path)  # asked before reading: then the read sees all there will ever be
+            batch = journal.read(path, offset)
+            if batch.next_offset > offset:
+                grown[path] = batch
+            elif abandoned:
+                await self._finish(path, offset)
+                self._offsets.pop(path.name, None)
+        if grown:
+            await self._apply(grown)
+            self._offsets |= {path.name: batch.next_offset for path, batch in grown.items()}
+        return sum(len(batch.records) + len(batch.bad) for batch in grown.values())
 
-    async def _drain(self, path: Path, offsets: dict[str, int]) -> int:
-        offset = offsets.get(path.name, 0)
-        abandoned = journal.is_abandoned(path)  # asked before reading: then the read sees all there will ever be
-        batch = journal.read(path, offset)
-        if batch.next_offset > offset:
-            await self._apply(path, batch)
-            offsets[path.name] = batch.next_offset
-        elif abandoned:
-            await self._finish(path, offset)
-            offsets.pop(path.name, None)
-        return len(batch.records) + len(batch.bad)
-
-    async def _apply(self, path: Path, batch: journal.Batch) -> None:
+    async def _apply(self, grown: Mapping[Path, journal.Batch]) -> None:
+        bad = {path: batch.bad for path, batch in grown.items()}
         try:
             async with self._sessions.begin() as session:
-                await apply_batch(session, batch.records)
-                await self._remember(session, path, batch.next_offset)
-            bad: Sequence[bytes] = batch.bad
+                await apply_batch(session, [record for batch in grown.values() for record in batch.records])
+                await _remember(session, grown)
         except Exception as error:
             if database_is_away(error):
                 raise
-            bad = batch.bad + await self._apply_singly(path, batch)
-        if bad:
-            _quarantine(path, bad)
+            for path, batch in grown.items():
+                bad[path] = batch.bad + await self._apply_singly(path, batch)
+        for path, lines in bad.items():
+            if lines:
+                _quarantine(path, lines)
 
     async def _apply_singly(self, path: Path, batch: journal.Batch) -> list[bytes]:
         """One record at fault must not stop the others: it is put aside."""
         bad = []
         async with self._sessions.begin() as session:
-            await self._remember(session, path, batch.next_offset)
-            await session.flush()  # on SQLite only a write begins the transaction that the savepoints must be in
+            # First: on SQLite only a write begins the transaction that the savepoints must be in.
+            await _remember(session, {path: batch})
             for record in batch.records:
                 try:
                     async with session.begin_nested():
@@ -104,9 +106,6 @@ class Projector:
                     log.error("journal record put aside", kind=record.kind, key=record.key, error=type(error).__name__)
                     bad.append(journal.encode(record).rstrip(b"\n"))
         return bad
-
-    async def _remember(self, session: AsyncSession, path: Path, offset: int) -> None:
-        await session.merge(JournalOffset(file=path.name, offset=offset))
 
     async def _finish(self, path: Path, offset: int) -> None:
         """The writer is gone and all is applied: put a half line aside and remove the file."""
@@ -123,3 +122,10 @@ def _quarantine(path: Path, lines: Sequence[bytes]) -> None:
         for line in lines:
             file.write(line + b"\n")
     log.error("damaged journal lines put aside", file=path.with_suffix(".bad").name, lines=len(lines))
+
+
+async def _remember(session: AsyncSession, grown: Mapping[Path, journal.Batch]) -> None:
+    insert = upsert.insert(upsert.dialect(session), JournalOffset)
+    place = insert.on_conflict_do_update(index_elements=["file"], set_={"offset": insert.excluded.offset})
+    rows = [{"file": path.name, "offset": batch.next_offset} for path, batch in grown.items()]
+    await upsert.execute(session, place, rows)

@@ -1,6 +1,7 @@
 """SIPp as many callers at once."""
 
 import csv
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ class Load:
         self._command = list(command)
         self._folder = folder
         self._target = target
+        self._media_port = 40000 + 4 * (os.getpid() % 2000)  # of its own: SIPp's default would meet another run's
 
     def start(self, number: str, *, calls: int, per_second: float, at_once: int, scenario: Path = SCENARIO) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -34,7 +36,8 @@ class Load:
             *self._command, self._target, "-sf", str(self._folder / "call.xml"), "-s", number,
             "-i", "127.0.0.1", "-mi", "127.0.0.1", "-p", "0", "-m", str(calls), "-r", str(per_second),
             "-l", str(at_once),
-            "-rtp_echo", "-nostdin", "-trace_stat", "-stf", str(self._folder / "stat.csv"), "-fd", "1",
+            "-mp", str(self._media_port), "-rtp_echo", "-nostdin",
+            "-trace_stat", "-stf", str(self._folder / "stat.csv"), "-fd", "1",
             "-trace_rtt", "-rtt_freq", "1", "-timeout_error", "-recv_timeout", "8000",
         ]  # fmt: skip
         self._log = (self._folder / "sipp.log").open("wb")
