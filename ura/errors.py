@@ -40,5 +40,5 @@ class Unavailable(UraError):
     http_status = 503
 
 
-class HungUp(Exception):  # noqa: N818 - the trade's own word, and not an error
+class HungUp(Exception):
     """The caller has gone. Raised by a Channel at whatever command was running."""

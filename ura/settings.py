@@ -1,5 +1,6 @@
 """Settings: the only reader of the environment. Every name is `PROSA_` + the field's name in capitals."""
 
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from secrets import token_urlsafe
@@ -114,10 +115,8 @@ class Settings(BaseSettings):
             made = file.with_suffix(".new")
             made.write_text(token_urlsafe(32))
             made.chmod(0o600)
-            try:
-                file.hardlink_to(made)  # fails if another process was first: then its value counts
-            except FileExistsError:
-                pass
+            with suppress(FileExistsError):  # another process was first: then its value counts
+                file.hardlink_to(made)
             made.unlink()
         return file.read_text()
 
