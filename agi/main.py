@@ -145,6 +145,7 @@ def prepare(settings: Settings) -> None:
 
 def warm_up(settings: Settings) -> None:
     """What libraries load at their first use, loaded once for all workers: no caller shall wait for it."""
+    PublishedFlows(make_sessions(make_engine(settings.db_url)), settings.flows_dir)  # compiles; connects to nothing
     phones.kind(phones.to_e164("1133330001"))
     queues.public_holidays(settings.state_uf, datetime.now(settings.zone).year)
 
