@@ -117,7 +117,7 @@ async def conduct(
     """Conduct `call` until it ends, goes to a queue or must move.
 
     A broken node costs one log line, and the caller finds a person. A hang-up is no error: what the flow owes is
-    written, the record is closed, once. `save` is called at each menu border and before a queue.
+    written, the record is closed, once. `save` is called before each prompt and before a queue.
     """
     return await _Conductor(call, channel, lookups, acts, recorder, speak, save, draining).run()
 
@@ -142,6 +142,8 @@ class _Conductor:
                     return CallResult("queue", state, queue=queue, priority=priority)
                 case EndCall():
                     return await self._end(state, effect)
+                case Play():  # what was just done or said (a protocol) must not be done anew by who takes the call over
+                    self._save(state)
                 case Collect():
                     self._save(state)
                     if self.draining():

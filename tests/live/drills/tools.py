@@ -1,0 +1,125 @@
+"""What the drills ask a running house: its processes, its channels, its sockets, its tickets."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from prosa import asterisk as asterisks
+from prosa.caller import Call as Phoned
+from tests.bench.measure import family
+from tests.live.conftest import House
+from ura.models import Call, Ticket
+from ura.users import create_api_token
+
+LANDLINE, MOBILE, CORPORATE = "551133330001", "5511933330002", "551133330003"
+
+
+async def until(test: Callable[[], bool], timeout_s: float = 10, what: str = "") -> float:
+    """Ask until it is so, with a deadline; returns how many seconds that took."""
+    began = time.monotonic()
+    while not test():
+        if time.monotonic() - began > timeout_s:
+            pytest.fail(f"not within {timeout_s} s: {what or test.__name__}")
+        await asyncio.sleep(0.02)
+    return time.monotonic() - began
+
+
+def workers(house: House) -> list[int]:
+    """The agi workers' processes."""
+    agi = house.pid("agi")
+    return [pid for pid in family(agi) if pid != agi]
+
+
+def ask(house: House, line: str) -> str:
+    """Asterisk's command line."""
+    inside = Path(f"/proc/{house.pid('asterisk')}/root/run/asterisk/asterisk.ctl")
+    control = inside if inside.exists() else asterisks.home_dir(house.settings) / "run/asterisk.ctl"
+    return asterisks.Asterisk(house.process, Path("/"), str(control), Path()).command(line)  # type: ignore[arg-type]
+
+
+def channels(house: House) -> int:
+    return int(ask(house, "core show channels count").split()[0])
+
+
+async def no_channels(house: House, timeout_s: float = 10) -> None:
+    """The common pass line: none left 10 s after the last hang-up."""
+    await until(lambda: channels(house) == 0, timeout_s, "no channel left")
+
+
+def speech_after(call: Phoned, moment: float) -> float | None:
+    """Seconds from a moment until a prompt was heard to begin, or to go on; None while there is none."""
+    heard = [one for one in call.hearings() if call.moment(one.ended_s) > moment]
+    return max(0.0, call.moment(heard[0].started_s) - moment) if heard else None
+
+
+def restarted_after(call: Phoned, moment: float) -> float | None:
+    """Seconds from a moment until a prompt began that had not begun before."""
+    began = [call.moment(one.started_s) for one in call.hearings()]
+    return min((at - moment for at in began if at > moment), default=None)
+
+
+async def tickets_of(house: House, callers: Iterable[str], category: str = "complaint") -> Counter[str]:
+    """Caller → tickets of this category."""
+    wanted = set(callers)
+    async with house.sessions() as session:
+        rows = await session.execute(
+            select(Call.caller).join(Ticket, Ticket.call_id == Call.id).where(Ticket.category == category)
+        )
+        return Counter(caller for (caller,) in rows if caller in wanted)
+
+
+async def calls_of(house: House, callers: Iterable[str]) -> list[Call]:
+    wanted = set(callers)
+    async with house.sessions() as session:
+        return [call for call in await session.scalars(select(Call)) if call.caller in wanted]
+
+
+async def token(house: House, *scopes: str) -> str:
+    """A new key to the API."""
+    now = datetime.now(UTC)
+    async with house.sessions() as session:
+        made = await create_api_token(
+            session,
+            name=f"drill-{time.monotonic_ns()}",
+            scopes=scopes,
+            expires_at=now + timedelta(hours=1),
+            now=now,
+            actor="drill",
+        )
+        await session.commit()
+        return made
+
+
+@dataclass(frozen=True)
+class Listening:
+    proto: str
+    address: str
+    port: int
+
+
+def sockets(pids: Iterable[int]) -> set[Listening]:
+    """Every socket of these processes on which somebody could call: TCP that listens, UDP that is bound."""
+    inodes = set()
+    for pid in pids:
+        for fd in Path(f"/proc/{pid}/fd").glob("*"):
+            try:
+                target = str(fd.readlink())
+            except FileNotFoundError:
+                continue
+            if target.startswith("socket:["):
+                inodes.add(target[8:-1])
+    found = set()
+    for proto in ("tcp", "tcp6", "udp", "udp6"):
+        for line in Path(f"/proc/net/{proto}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[9] in inodes and (proto.startswith("udp") or fields[3] == "0A"):
+                address, _, port = fields[1].partition(":")
+                found.add(Listening(proto, address, int(port, 16)))
+    return found
