@@ -143,15 +143,19 @@ def time(at: dt.time) -> list[str]:
         return [f"hour.{at.hour}"]
     else:
         keys = [_below_hundred(at.hour, True)]
-    if not at.minute:
-        return keys
-    return [*keys, f"minutes.{at.minute}"] if at.minute in (15, 30, 45) else [*keys, "and", f"number.{at.minute}"]
+    return [*keys, *_minutes(at.minute)]
+
+
+def _minutes(minute: int) -> list[str]:
+    if not minute:
+        return []
+    return [f"minutes.{minute}"] if minute in (15, 30, 45) else ["and", f"number.{minute}"]
 
 
 def moment(at: dt.datetime, *, today: dt.date | None = None) -> list[str]:
     """When something happens, local time: "amanhã, às oito horas", "na segunda-feira, ao meio-dia",
-    "no dia primeiro de março, à uma e quinze". Without `today` always the date."""
-    return [*_on(at.date(), today), BREATH, _at(at.time()), *time(at.time())]
+    "no dia primeiro de março, à uma hora e quinze". Without `today` always the date."""
+    return [*_on(at.date(), today), BREATH, f"hour.at.{at.hour}", *_minutes(at.minute)]
 
 
 def _on(day: dt.date, today: dt.date | None) -> list[str]:
@@ -163,12 +167,6 @@ def _on(day: dt.date, today: dt.date | None) -> list[str]:
     if 1 < days < 7:
         return [f"weekday.on.{day.weekday()}"]
     return ["day.on", *date(day, today=today)]
-
-
-def _at(at: dt.time) -> str:
-    if at.hour == 12:
-        return "at.noon"
-    return "at.one" if at.hour in (0, 1) else "at.many"
 
 
 def digits(text: str, *, half: bool = False) -> list[str]:

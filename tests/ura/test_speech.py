@@ -173,7 +173,7 @@ def test_hours_are_feminine_and_noon_has_a_name(at: str, heard: str) -> None:
         ("2026-11-24T01:00", "na terça-feira, à uma hora"),
         ("2026-11-28T12:00", "no sábado, ao meio-dia"),
         ("2026-11-29T00:00", "no dia vinte e nove de novembro, à meia-noite"),
-        ("2027-01-01T13:30", "no dia primeiro de janeiro de dois mil e vinte e sete, às treze e trinta"),
+        ("2027-01-01T13:30", "no dia primeiro de janeiro de dois mil e vinte e sete, às treze horas e trinta"),
         ("2026-11-21T08:00", "no dia vinte e um de novembro, às oito horas"),
     ],
 )
