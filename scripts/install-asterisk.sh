@@ -69,6 +69,11 @@ if recent "$offered"; then
   found / "$(asterisk -V) installed"
 fi
 
+# Asterisk in a private root folder is installed and run in a mount namespace; without that, say so before the long steps.
+unshare --mount --propagation private mount -t tmpfs tmpfs /mnt 2>/dev/null \
+  || die "no Asterisk $WANTED or later here, no package of it, and a private root folder needs mount namespaces, which this" \
+    "container or chroot does not allow. Take a privileged container, a virtual machine, or a system with Asterisk $WANTED or later."
+
 if ! command -v debootstrap >/dev/null; then
   say "installing debootstrap"
   quietly "${APT[@]}" install -y --no-install-recommends debootstrap || die "apt-get could not install debootstrap"
