@@ -25,6 +25,8 @@ from typing import Any, Self
 from prosa.heard import Fingerprints, Heard, Listener
 
 POLL_S = 0.05
+_OLDER = Path(sys.prefix) / "softphone/bin/python"  # made where PJSIP has no wheel for our own Python
+PYTHON = str(_OLDER) if _OLDER.exists() else sys.executable
 LINES = 4  # calls at a time on one phone; PJSIP is built so. More callers: more phones.
 
 
@@ -277,7 +279,7 @@ class Caller:
 @contextlib.asynccontextmanager
 async def _softphone(host: str, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
+        PYTHON,
         *("-m", "prosa.softphone", host, str(port)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

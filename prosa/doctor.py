@@ -4,13 +4,14 @@ import asyncio
 import importlib.util
 import json
 import shutil
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from prosa import asterisk, ports
+from prosa import asterisk, caller, ports
 from ura import health, journal, prompts
 from ura.db import make_engine, make_sessions
 from ura.errors import UraError
@@ -60,7 +61,7 @@ async def _files(settings: Settings) -> list[Check]:
     state = settings.state_dir
     existing = next(folder for folder in (state, *state.parents) if folder.exists())
     free = shutil.disk_usage(existing).free
-    phone = importlib.util.find_spec("pjsua2") is not None
+    phone = importlib.util.find_spec("pjsua2") is not None or sys.executable != caller.PYTHON
     return [
         Check(
             "disk",

@@ -78,6 +78,15 @@ if [ ! -x $VENV/bin/python ] || ! good_python $VENV/bin/python; then
   "$python" -m venv $VENV
 fi
 
+# PJSIP has no wheel for Python 3.13 and later. There the softphone, a program of its own, runs on an older Python.
+SOFTPHONE=$VENV/softphone
+if $VENV/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 13))'; then
+  REQUIREMENTS=(base)
+  [ "$WHAT" = run ] || REQUIREMENTS+=("$WHAT")
+else
+  SOFTPHONE=
+fi
+
 # One stamp for each set: the hash of what it was made from.
 FILES=(requirements/build.txt)
 for name in "${REQUIREMENTS[@]}"; do FILES+=("requirements/$name.txt"); done
@@ -99,6 +108,51 @@ if [ "$(cat $VENV/.set-up-prosa 2>/dev/null)" != "$stamp" ]; then
   say "installing the command prosa"
   quietly $VENV/bin/python -m pip install -q --no-deps --no-build-isolation --no-index -e . || die "pip could not install the project"
   echo "$stamp" >$VENV/.set-up-prosa
+fi
+
+# The Python of Debian 12, unpacked and not installed: 3 packages, 24 MB.
+unpack_python() {
+  local to=$1 apt deb options
+  apt=$(mktemp -d)
+  mkdir -p "$apt/lists/partial" "$apt/archives/partial"
+  touch "$apt/status"
+  echo 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main' >"$apt/sources.list"
+  options=(-qq -o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null -o "Dir::State::Lists=$apt/lists"
+    -o "Dir::State::Status=$apt/status" -o "Dir::Cache=$apt" -o APT::Sandbox::User=root -o Acquire::Retries=3)
+  (
+    cd "$apt"
+    apt-get "${options[@]}" update
+    apt-get "${options[@]}" download python3.11-minimal libpython3.11-minimal libpython3.11-stdlib
+  ) && for deb in "$apt"/*.deb; do dpkg-deb -x "$deb" "$to" || return 1; done
+  rm -rf "$apt"
+  "$to/usr/bin/python3.11" -V
+}
+
+make_softphone() {
+  local python='' name
+  for name in python3.12 python3.11; do
+    if good_python "$name"; then python=$(command -v "$name"); break; fi
+  done
+  if [ -z "$python" ]; then
+    say "getting Python 3.11 for the softphone"
+    quietly unpack_python "$VENV/python3.11" \
+      || die "the softphone needs Python 3.11 or 3.12, and Debian's could not be had. Install it: python3.11 or python3.12"
+    python=$PWD/$VENV/python3.11/usr/bin/python3.11
+  fi
+  rm -rf "$SOFTPHONE"
+  quietly $VENV/bin/uv venv -q --python "$python" "$SOFTPHONE" || die "uv could not make $SOFTPHONE with $python"
+  { sed -n '/^numpy==/,/[^\\]$/p' requirements/base.txt; cat requirements/caller.txt; } >"$SOFTPHONE/requirements.txt"
+  quietly $VENV/bin/uv pip install -q --python "$SOFTPHONE/bin/python" --require-hashes -r "$SOFTPHONE/requirements.txt" \
+    || die "the softphone's packages could not be installed. Is there a way to a package index?"
+  for name in "$SOFTPHONE"/lib/python3.*/site-packages; do echo "$PWD" >"$name/prosa.pth"; done
+}
+
+if [ -n "$SOFTPHONE" ]; then
+  stamp=$(cat requirements/base.txt requirements/caller.txt | sha256sum)
+  if [ "$(cat "$SOFTPHONE/.set-up" 2>/dev/null)" != "$stamp" ]; then
+    make_softphone
+    echo "$stamp" >"$SOFTPHONE/.set-up"
+  fi
 fi
 
 # --- programs -------------------------------------------------------------------------------------------------------
