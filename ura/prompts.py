@@ -236,6 +236,8 @@ class PromptIndex:
             if self._names_seen != (stat.st_mtime_ns, stat.st_size):
                 self._names = read_manifest(manifest)
                 self._names_seen = (stat.st_mtime_ns, stat.st_size)
+        except FileNotFoundError:  # nothing was ever rendered here
+            return False
         except (OSError, BadInput) as error:
             log.error("prompt_names_unreadable", error=str(error))
             return False

@@ -7,7 +7,7 @@ nothing.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 8.0
 SETTLED_S = 5.0  # the journals of calls that ended meanwhile are in the database by then
 NORMAL_END = 16
+CONGESTION = 42  # pbx.c 22, increase_call_count: at maxcalls the caller gets 503 and the channel this cause
+QUIET_AFTER = timedelta(minutes=1)
 REMEMBERED = 5000
 BEAT_S = 1.0
 
@@ -58,6 +60,7 @@ class AmiEvents:
         self._live_dir = live_dir
         self._alive = alive
         self._answered: dict[str, None] = {}  # calls that reached a person, the oldest first
+        self._turned_away_at: datetime | None = None
 
     async def run(self) -> None:
         """For ever. Connects again within seconds; says once that Asterisk is away, and once that it is back."""
@@ -111,7 +114,15 @@ class AmiEvents:
                 self._remember(identity)
                 self._write("call_answered", identity, {"attendant": attendant, "at": at})
             case CallerGone(uniqueid, cause):
+                if cause == CONGESTION:
+                    self._alarm(event.at)
                 self._close(identity, uniqueid, at, dropped=cause not in (0, NORMAL_END))
+
+    def _alarm(self, at: datetime) -> None:
+        """Once, however many are turned away; again when that had stopped for a minute."""
+        if self._turned_away_at is None or at - self._turned_away_at > QUIET_AFTER:
+            log.error("all lines are taken: callers are turned away with 503; more lines: PROSA_MAX_CALLS")
+        self._turned_away_at = at
 
     def _close(self, identity: str, uniqueid: str, at: str, *, dropped: bool) -> None:
         answered = identity in self._answered

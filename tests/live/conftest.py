@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -107,8 +107,9 @@ class Database:
         await self._engine.dispose()
 
 
-def start_house(state_dir: Path, **values: object) -> House:
-    """`prosa run` on free ports; `values` are settings. Returns when it says ready."""
+def start_house(state_dir: Path, *, launcher: Sequence[str] = (), **values: object) -> House:
+    """`prosa run` on free ports; `values` are settings, `launcher` is a command that becomes the one after it.
+    Returns when it says ready."""
     settings = Settings(
         **{  # type: ignore[arg-type]
             "state_dir": state_dir,
@@ -126,7 +127,7 @@ def start_house(state_dir: Path, **values: object) -> House:
         asterisks.install(settings)
     given = {name: str(value) for name, value in settings.model_dump(exclude_unset=True).items()}
     process = subprocess.Popen(
-        [sys.executable, "-m", "prosa.main", "run", "--no-first-call"],
+        [*launcher, sys.executable, "-m", "prosa.main", "run", "--no-first-call"],
         cwd=ROOT,
         env={**_clean_environment(), **{f"PROSA_{name.upper()}": value for name, value in given.items()}},
         stdin=subprocess.DEVNULL,

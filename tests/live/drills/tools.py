@@ -104,9 +104,9 @@ class Listening:
     port: int
 
 
-def sockets(pids: Iterable[int]) -> set[Listening]:
-    """Every socket of these processes on which somebody could call: TCP that listens, UDP that is bound."""
-    inodes = set()
+def inodes(pids: Iterable[int]) -> set[str]:
+    """The sockets that these processes hold."""
+    found = set()
     for pid in pids:
         for fd in Path(f"/proc/{pid}/fd").glob("*"):
             try:
@@ -114,12 +114,18 @@ def sockets(pids: Iterable[int]) -> set[Listening]:
             except FileNotFoundError:
                 continue
             if target.startswith("socket:["):
-                inodes.add(target[8:-1])
+                found.add(target[8:-1])
+    return found
+
+
+def sockets(pids: Iterable[int]) -> set[Listening]:
+    """Every socket of these processes on which somebody could call: TCP that listens, UDP that is bound."""
+    theirs = inodes(pids)
     found = set()
     for proto in ("tcp", "tcp6", "udp", "udp6"):
         for line in Path(f"/proc/net/{proto}").read_text().splitlines()[1:]:
             fields = line.split()
-            if fields[9] in inodes and (proto.startswith("udp") or fields[3] == "0A"):
+            if fields[9] in theirs and (proto.startswith("udp") or fields[3] == "0A"):
                 address, _, port = fields[1].partition(":")
                 found.add(Listening(proto, address, int(port, 16)))
     return found

@@ -1,0 +1,305 @@
+"""What callers can do to us, on the real thing (R07 R20 R24): hang up at any moment, press anything, call themselves
+anything. And who can reach us at all (R59), and where what callers say is written (R60)."""
+
+import asyncio
+import os
+import random
+import re
+import signal
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from prosa.caller import Call as Phoned
+from prosa.caller import Caller
+from tests.bench.measure import family
+from tests.live.conftest import House, eventually
+from tests.live.drills.tools import (
+    LANDLINE,
+    Listening,
+    calls_of,
+    no_channels,
+    restarted_after,
+    sockets,
+    tickets_of,
+    token,
+    until,
+    workers,
+)
+from ura.models import Call
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(150)]
+
+
+async def closed(house: House, number: str) -> Call:
+    """The one record of this caller, once it is closed."""
+
+    async def look() -> Call | None:
+        found = await calls_of(house, [number])
+        assert len(found) <= 1
+        return found[0] if found and found[0].ended_at else None
+
+    return await eventually(look, 15)
+
+
+def connections(house: House) -> int:
+    """Established connections to the phone door."""
+    port = f":{house.settings.agi_port:04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[1].endswith(port) and row[3] == "01" for row in rows)
+
+
+# --- hanging up
+
+
+async def hangs_up_before_the_answer(call: Phoned) -> None:
+    await call.hang_up()
+
+
+async def hangs_up_in_the_greeting(call: Phoned) -> None:
+    await call.heard("greeting.welcome")
+    await call.hang_up()
+
+
+async def hangs_up_when_asked_for_a_key(call: Phoned) -> None:
+    await call.heard("menu.main", whole=True, timeout_s=40)
+    await call.hang_up()
+
+
+async def hangs_up_while_the_protocol_is_spoken(call: Phoned) -> None:
+    await call.answered()
+    await call.press("4")
+    await call.heard("protocol.intro")
+    await call.hang_up()
+
+
+async def hangs_up_in_the_act(call: Phoned) -> None:
+    await call.answered()
+    await call.press("4")
+    await call.heard("complaint.offer", timeout_s=30)
+    await call.press("1")
+    await call.hang_up()
+
+
+async def hangs_up_while_recording(call: Phoned) -> None:
+    await call.answered()
+    await call.press("4")
+    await call.heard("complaint.offer", timeout_s=30)
+    await call.press("1")
+    await call.heard("complaint.more", timeout_s=20)
+    await call.press("1")
+    await call.heard("person.message", whole=True, timeout_s=20)
+    await call.hang_up()
+
+
+async def test_whenever_a_caller_hangs_up_the_record_is_closed_once_and_nothing_is_left(house: House) -> None:
+    moments = (
+        hangs_up_before_the_answer,
+        hangs_up_in_the_greeting,
+        hangs_up_when_asked_for_a_key,
+        hangs_up_while_the_protocol_is_spoken,
+        hangs_up_in_the_act,
+        hangs_up_while_recording,
+    )
+    async with house.caller() as one, house.caller() as other:
+        calls = []
+        for n, moment in enumerate(moments):
+            calls.append(await (one, other)[n % 2].dial(LANDLINE, from_=f"+551997400000{n}"))
+            if moment is hangs_up_before_the_answer:
+                await calls[-1].hang_up()
+        await asyncio.gather(*(moment(call) for moment, call in list(zip(moments, calls, strict=True))[1:]))
+    await no_channels(house)
+    await until(lambda: connections(house) == 0, 5, "no connection of a call is left")
+
+    records = [await closed(house, f"+551997400000{n}") for n in range(1, len(moments))]
+    assert [str(record.outcome) for record in records[:3]] == ["abandoned"] * 3
+    assert {str(record.outcome) for record in records[3:]} <= {"abandoned", "done"}
+    assert len({record.protocol for record in records}) == len(records)
+    # The first one may have gone before we knew; if we knew, it is closed like the others.
+    assert all(record.ended_at for record in await calls_of(house, ["+5519974000000"]))
+    tickets = await tickets_of(house, [record.caller for record in records])
+    assert tickets["+5519974000005"] == 1
+    assert tickets["+5519974000004"] <= 1
+    live = {file.stem for file in house.settings.live_dir.glob("*.json")}
+    assert live & {record.uniqueid for record in records} == set()
+
+
+# --- keys during everything
+
+ENDINGS = (
+    "end.thanks",
+    "person.registered",
+    "person.call_again",
+    "system.goodbye",
+    "system.all_busy",
+    "rescue.registered",
+)
+PRESSES_S, KEY_S = 60, 0.15
+
+
+async def test_random_keys_all_the_time_never_leave_a_caller_stuck_or_without_a_last_word(house: House) -> None:
+    ends_at = time.monotonic() + PRESSES_S
+
+    async def hammer(phone: Caller, number: str, chance: random.Random) -> None:
+        """One call: keys until it ends or the minute is over."""
+        call = await phone.dial(LANDLINE, from_=number)
+        await call.answered()
+        while call.ended_at is None and time.monotonic() < ends_at:
+            keys = "".join(chance.choices("0123456789*#", k=20))
+            await call.press(keys, hold_ms=100, gap_ms=round(KEY_S * 1000) - 100)
+        if call.ended_at is None:  # not stuck: left alone, it speaks again or ends
+            stopped_at = time.monotonic()
+            await until(
+                lambda: call.ended_at is not None or restarted_after(call, stopped_at) is not None,
+                40,
+                f"a word for {number}; heard: {[one.key for one in call.hearings()][-8:]}",
+            )
+        if call.ended_at is None:
+            await call.hang_up()
+        else:
+            last = [one.key for one in call.hearings()][-1]
+            assert last in {call.same(key) for key in ENDINGS}, f"{number} was dropped after {last}"
+        assert (await closed(house, number)).outcome is not None
+
+    async def again_and_again(phone: Caller, seed: int) -> int:
+        chance, calls = random.Random(seed), 0
+        while time.monotonic() < ends_at:
+            await hammer(phone, f"+55199751{seed}{calls:03}", chance)
+            calls += 1
+        return calls
+
+    async with house.caller() as phone:
+        calls = await asyncio.gather(*(again_and_again(phone, seed) for seed in range(4)))
+    assert min(calls) >= 1
+    await no_channels(house)
+
+
+# --- who they say they are
+
+HOSTILE = [
+    ("+5519976000001", "<script>alert(1)</script>"),
+    ("+5519976000002", "a\",b';DROP TABLE call;--"),
+    ("+5519976000003", "${{SHELL(touch {canary})}}"),
+    ("+5519976000004", "=cmd|' /C calc'!A0"),
+    ("+5519976000005", "$(touch {canary}) `touch {canary}` %7B%7B7*7%7D%7D"),
+    ("+5519976000006", "x" * 300),
+    ("+5519976000007", "José\u202e\u0000é 😀".replace("\u0000", "")),
+]
+NO_NUMBER = ["anonymous", "1199999%24%7BSHELL%28id%29%7D", "9" * 60, "%22%3E%3Cb%3E", "0%00", "%0d%0aX-Evil:%201"]
+
+
+async def test_hostile_names_and_numbers_are_text_from_the_call_to_the_api(house: House, tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    began = len(house.log("agi").splitlines())
+    async with house.caller() as phone:
+        for number, name in HOSTILE:
+            call = await phone.dial(LANDLINE, from_=number, name=name.replace("{canary}", str(canary)))
+            await call.heard("greeting.welcome")
+            await call.hang_up()
+        for number in NO_NUMBER:
+            call = await phone.dial(LANDLINE, from_=number)
+            await until(lambda call=call: call.ended_at is not None or call.sound_at is not None, 10, "an answer")
+            if call.ended_at is None:
+                await call.hang_up()
+    for number, _ in HOSTILE:
+        await closed(house, number)
+    assert not canary.exists()
+    assert [line for line in house.log("agi").splitlines()[began:] if "error" in line or "odd AGI" in line] == []
+
+    key = await token(house, "calls:read", "phones:see")
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{house.settings.http_port}/api/v1") as api:
+        answer = await api.get("/calls", params={"limit": 50}, headers={"authorization": f"Bearer {key}"})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("application/json")
+    listed = {row["caller"] for row in answer.json()["items"]}
+    assert {number for number, _ in HOSTILE} <= listed
+    assert all(re.fullmatch(r"(\+\d{8,15})?", caller) for caller in listed)
+
+
+# --- who can reach us, and what is written where
+
+
+async def test_only_the_four_doors_listen_and_only_on_this_machine(house: House) -> None:
+    settings = house.settings
+    async with house.caller() as phone:
+        call = await phone.dial(LANDLINE, from_="+5519976100000")
+        await call.heard("greeting.welcome")
+        found = sockets(family(house.process.pid))
+        await call.hang_up()
+    # pjproject opens two sockets for asking name servers, whatever the configuration says. Nobody is asked: Asterisk's
+    # resolv.conf has no name server. They are the only ones that are not on loopback, and no port of ours.
+    asks = {each for each in found if each.proto in ("udp", "udp6") and not each.address.strip("0")}
+    assert {each.proto for each in asks} <= {"udp", "udp6"}
+    assert len(asks) <= 2
+    assert asks <= sockets([house.pid("asterisk")])
+    assert all(each.port >= 32768 for each in asks)
+    found -= asks
+    assert {each.address for each in found} == {"0100007F"}
+    media = {
+        each for each in found if each.proto == "udp" and settings.rtp_first_port <= each.port <= settings.rtp_last_port
+    }
+    assert 1 <= len(media) <= 2  # of the call in progress: RTP, RTCP
+    assert found - media == {
+        Listening("udp", "0100007F", settings.sip_port),
+        Listening("tcp", "0100007F", settings.agi_port),
+        Listening("tcp", "0100007F", settings.ami_port),
+        Listening("tcp", "0100007F", settings.http_port),
+    }
+
+
+MARKED_NUMBER, MARKED_NAME, MARKED_CEP = "5519976543217", "Zebedeu Quintanilha", "13094817"
+# Call records, which are there to be read by those who may: database, journal, CDR. Nothing else may hold a number, a
+# name or what was keyed in.
+RECORDS = ("prosa.db", "prosa.db-wal", "prosa.db-shm", "journal/", "asterisk/log/cdr-csv/")
+
+
+async def test_numbers_names_and_keyed_digits_are_in_call_records_only(house: House) -> None:
+    async with house.caller() as phone:
+        call = await phone.dial(LANDLINE, from_=f"+{MARKED_NUMBER}", name=MARKED_NAME)
+        await call.answered()
+        await call.press("1")
+        await call.heard("sales.audience", timeout_s=30)
+        await call.press("1")
+        await call.heard("choose.city", timeout_s=20)
+        await call.press("1")
+        await call.heard("choose.method", timeout_s=20)
+        await call.press("3")
+        await call.heard("choose.cep", timeout_s=20)
+        await call.press(MARKED_CEP + "#")
+        await until(lambda: restarted_after(call, call.keys[-1][0]) is not None, 15, "an answer to the CEP")
+        for pid in workers(house):  # a crash with the call in it
+            os.kill(pid, signal.SIGKILL)
+        struck_at = time.monotonic()
+        await until(lambda: restarted_after(call, struck_at) is not None, 10, "the call goes on")
+        await call.hang_up()
+        before = house.pid("agi")
+        os.kill(before, signal.SIGKILL)  # and one that the rescue takes
+        second = await phone.dial(LANDLINE, from_=f"+{MARKED_NUMBER}", name=MARKED_NAME)
+        await second.answered()
+        await until(lambda: second.sound_at is not None, 10, "a word")
+        await second.hang_up()
+        await until(lambda: house.pid("agi") != before, 15, "the phone door is open again")
+    await no_channels(house)
+
+    async def all_closed() -> bool:
+        found = await calls_of(house, [f"+{MARKED_NUMBER}"])
+        return len(found) == 2 and all(call.ended_at for call in found)
+
+    await eventually(all_closed, 15)
+    marks = [mark.encode() for mark in (MARKED_NUMBER[2:], MARKED_NAME.split()[1], MARKED_CEP)]
+    state = house.settings.state_dir
+    looked_at, told = 0, set()
+    for file in state.rglob("*"):
+        name = str(file.relative_to(state))
+        if not file.is_file() or file.is_symlink():
+            continue
+        looked_at += 1
+        content = file.read_bytes()
+        if any(mark in content for mark in marks) and not name.startswith(RECORDS):
+            told.add(name)
+    assert told == set()
+    assert [line for line in house.lines if any(mark.decode() in line for mark in marks)] == []
+    assert looked_at > 20
+    assert marks[0] in (state / "asterisk/log/cdr-csv/Master.csv").read_bytes()  # the search finds what is there
