@@ -46,6 +46,7 @@ class Probe:
         timing = Timing()
         dialog = self._invite(number, sender, timing)
         answered_ns = time.time_ns()
+        self._speak()
         first = self._next_packet(ANSWER_WITHIN_S)
         if first is None:
             raise TimeoutError("answered, and then silence")
@@ -61,6 +62,13 @@ class Probe:
         self._send_request("BYE", dialog, 2)
         self._response("BYE")
         return timing
+
+    def _speak(self) -> None:
+        """A packet of A-law silence, as every phone sends at once. Without any, Asterisk waits half a second for the
+        caller's media before it goes on (channel.c 22, __ast_answer)."""
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        header = struct.pack("!BBHII", 0x80, 0x80 | 8, self._sequence, self._stamp, self._ssrc)
+        self._rtp.sendto(header + b"\xd5" * 160, self._media)
 
     def close(self) -> None:
         self._sip.close()

@@ -26,14 +26,16 @@ class _Notebook:
 
     keys: list[str]
     index: PromptIndex
-    lines: list[str] = field(default_factory=lambda: ["Answer()"])
+    lines: list[str] = field(default_factory=lambda: ["Answer()", "Set(AHEAD=)"])
 
     async def play(self, prompts: Sequence[str]) -> str:
-        self.lines.append(f"Background({self._files(prompts)})")
+        # As with us, a key cuts it and counts for the question that follows. (Background would look for an extension.)
+        self.lines.append(f"Read(AHEAD,{self._files(prompts)},1,,1,0.1)")
         return ""
 
     async def collect(self, prompts: Sequence[str], *, max_digits: int, timeout_s: float) -> str:
-        self.lines.append(f"Read(KEY,{self._files(prompts)},{max_digits},,1,{timeout_s:g})")
+        read = f"Read(KEY,{self._files(prompts)},{max_digits},,1,{timeout_s:g})"
+        self.lines += [f'ExecIf($["${{AHEAD}}" = ""]?{read})', "Set(AHEAD=)"]
         if not self.keys:
             raise HungUp
         return self.keys.pop(0)

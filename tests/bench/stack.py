@@ -76,6 +76,8 @@ class Native(Target):
             steps = "".join(f" same => n,{line}\n" for line in lines[1:])
             with (asterisk.home_dir(settings) / "etc" / "dids.conf").open("a") as file:
                 file.write(f"\n[dids]\nexten => {NATIVE},1,{lines[0]}\n{steps}")
+            for module in ("app_exec", "app_read"):  # which our own dialplan does without
+                running.command(f"module load {module}.so")
             running.command("dialplan reload")
             if lines[-1].split("(")[0] not in running.command(f"dialplan show {NATIVE}@dids"):
                 raise RuntimeError("the native dialplan was not loaded")
