@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import structlog
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura.db import Sessions
 from ura.errors import UraError
@@ -129,7 +130,7 @@ class PublishedFlows:
         """Take over what was published since. False: the database is away, and everything stays as it was."""
         try:
             async with asyncio.timeout(READ_WITHIN_S):
-                numbers, versions = await self._read_database()
+                numbers, heads, versions = await self._read_database()
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             if not self._database_away:
                 log.warning("database away: calls follow the last published flows on disk", error=type(error).__name__)
@@ -139,8 +140,7 @@ class PublishedFlows:
             log.info("database back: published flows are read again")
         self._database_away = False
         taken = [version for version in versions if self._take(version)]
-        if versions:
-            self._seen = {_Head(version.key, version.number, version.checksum) for version in versions}
+        self._seen = heads
         news = bool(taken) or numbers != self._numbers
         self._numbers = numbers
         if news and self._copy:
@@ -149,20 +149,24 @@ class PublishedFlows:
 
     # -- the database
 
-    async def _read_database(self) -> tuple[dict[str, Number], list[_Version]]:
-        """The numbers, and all versions in force; none of them when they are the ones we saw before."""
+    async def _read_database(self) -> tuple[dict[str, Number], set[_Head], list[_Version]]:
+        """The numbers, what is in force, and those versions; none of them when they are the ones we saw before."""
         async with self._sessions() as session:
             rows = await session.execute(select(Did.number, Did.kind, Did.label, Did.flow_key))
             numbers = {row.number: Number(row.number, row.kind, row.label, row.flow_key or "") for row in rows}
-            version = FlowVersion
-            in_force = version.state == FlowState.PUBLISHED
-            heads = await session.execute(select(version.flow_key, version.number, version.checksum).where(in_force))
-            if {_Head(*head) for head in heads} == self._seen:
-                return numbers, []
-            columns = (version.flow_key, version.number, version.checksum, version.document)
-            found = [_Version(*row, {}) for row in await session.execute(select(*columns).where(in_force))]
-        documents = {each.key: each.document for each in found}
-        return numbers, [replace(each, others=_without(documents, each.key)) for each in found]
+            columns = (FlowVersion.flow_key, FlowVersion.number, FlowVersion.checksum)
+            in_force = FlowVersion.state == FlowState.PUBLISHED
+            heads = {_Head(*row) for row in await session.execute(select(*columns).where(in_force))}
+            if heads == self._seen:
+                return numbers, heads, []
+            read = {head: await _read_document(session, head) for head in heads}
+        documents = {head.key: document for head, document in read.items() if document is not None}
+        versions = [
+            _Version(*head, document, _without(documents, head.key))
+            for head, document in read.items()
+            if document is not None
+        ]
+        return numbers, heads, versions
 
     def _take(self, version: _Version) -> bool:
         flow = self._compiled(version)
@@ -240,6 +244,22 @@ class PublishedFlows:
         except (OSError, ValueError, TypeError) as error:
             log.error("a copy of a published flow cannot be read", file=file.name, error=str(error))
             return None
+
+
+async def _read_document(session: AsyncSession, head: _Head) -> dict[str, Json] | None:
+    """None when what is stored is no JSON: one damaged row must not cost the other flows."""
+    query = select(FlowVersion.document).where(FlowVersion.flow_key == head.key, FlowVersion.number == head.number)
+    try:
+        document: dict[str, Json] | None = await session.scalar(query)
+    except ValueError as error:
+        log.error(
+            "published flow cannot be read; calls follow the last good copy",
+            flow=head.key,
+            version=head.number,
+            reason=str(error)[:200],
+        )
+        return None
+    return document
 
 
 def _without(documents: Mapping[str, dict[str, Json]], key: str) -> dict[str, dict[str, Json]]:

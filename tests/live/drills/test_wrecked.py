@@ -1,0 +1,194 @@
+"""A house on SQLite that is wrecked: its database moved away (R37), a flow in it damaged beyond reading, everything
+killed at once, again and again (R36); and a phone door whose queue of connections is full (R04)."""
+
+import asyncio
+import os
+import random
+import signal
+import socket
+import sqlite3
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from prosa import asterisk as asterisks
+from prosa.caller import Call as Phoned
+from prosa.caller import Caller, CallerError
+from prosa.heard import Fingerprints
+from tests.bench.measure import family
+from tests.conftest import free_port
+from tests.live.conftest import House, eventually, start_house, stop_house
+from tests.live.drills.tools import LANDLINE, calls_of, tickets_of, until
+from ura.settings import Settings
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
+
+KILLS, PHONES = 10, 2
+RTP = {"rtp_first_port": 47000, "rtp_last_port": 47999}
+
+
+async def complain(call: Phoned) -> None:
+    """Returns when the caller has been told that it is registered. Who knows the way cuts each prompt."""
+    await call.heard("greeting.welcome", timeout_s=10)
+    await call.press("4")
+    await call.heard("protocol.intro")
+    await call.press("1")
+    await call.heard("complaint.registered", timeout_s=15)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+async def test_a_database_file_that_is_moved_away_and_a_damaged_flow_cost_callers_nothing(state: Path) -> None:
+    house = start_house(state, **RTP)
+    try:
+        async with house.caller() as phone:
+            damage_the_flow(state / "prosa.db")
+            await until(lambda: house.log("agi").count("published flow cannot be read") >= 2, 15, "both workers say so")
+            moved = [state / f"prosa.db{end}" for end in ("", "-wal", "-shm")]
+            for file in moved:
+                if file.exists():
+                    file.rename(file.with_name(f"away-{file.name}"))
+            calls = [await phone.dial(LANDLINE, from_=f"+551998400000{n}") for n in range(2)]
+            await asyncio.gather(*map(complain, calls))
+            for call in calls:
+                await call.hang_up()
+            for file in moved:
+                file.unlink(missing_ok=True)
+                if (away := file.with_name(f"away-{file.name}")).exists():
+                    away.rename(file)
+            after = await phone.dial(LANDLINE, from_="+5519984000002")
+            await complain(after)
+            await after.hang_up()
+        numbers = [f"+551998400000{n}" for n in range(3)]
+
+        async def there() -> bool:
+            found = await calls_of(house, numbers)
+            return len(found) == 3 and all(call.ended_at for call in found)
+
+        await eventually(there, 30)
+        assert await tickets_of(house, numbers) == dict.fromkeys(numbers, 1)
+        assert house.log("agi").count("published flow cannot be read") == house.settings.agi_workers
+    finally:
+        stop_house(house)
+    house = start_house(state, **RTP)  # nor does it keep us from starting
+    try:
+        async with house.caller() as phone:
+            call = await phone.dial(LANDLINE, from_="+5519984000003")
+            await complain(call)
+            await call.hang_up()
+    finally:
+        stop_house(house)
+
+
+def damage_the_flow(file: Path) -> None:
+    """As a bad disk block would: what is in force is no JSON any more."""
+    with sqlite3.connect(file, timeout=10) as database:
+        database.execute("UPDATE flow_version SET document = substr(document, 1, 1000), checksum = 'damaged'")
+
+
+def kill_everything(house: House) -> None:
+    """prosa run and every process under it, Asterisk too, at once."""
+    for pid in family(house.process.pid):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    house.process.wait(10)
+
+
+async def test_ten_times_everything_is_killed_and_no_complaint_that_was_confirmed_is_lost_or_doubled(
+    state: Path, tmp_path: Path
+) -> None:
+    chance, confirmed, callers = random.Random(36), set[str](), list[str]()
+    for life in range(KILLS):
+        house = start_house(state, **RTP)
+        async with AsyncExitStack() as stack:
+            phones = [await stack.enter_async_context(house.caller()) for _ in range(PHONES)]
+            numbers = [f"+551998{life:02}{n:05}" for n in range(4 * PHONES)]
+            callers += numbers
+            enough = chance.randrange(1, len(numbers))
+
+            async def ring(phone: Caller, number: str) -> None:
+                call = await phone.dial(LANDLINE, from_=number)
+                try:
+                    await complain(call)
+                except CallerError:
+                    return
+                confirmed.add(number)
+
+            before = len(confirmed)
+            ringing = [asyncio.create_task(ring(phones[n % PHONES], number)) for n, number in enumerate(numbers)]
+            try:
+                await until(lambda before=before, enough=enough: len(confirmed) - before >= enough, 60, "complaints")
+            finally:
+                kill_everything(house)
+                for task in ringing:
+                    task.cancel()
+                await asyncio.gather(*ringing, return_exceptions=True)
+    house = start_house(state, **RTP)
+    try:
+
+        async def drained() -> bool:
+            tickets = await tickets_of(house, callers)
+            return confirmed <= set(tickets)
+
+        await eventually(drained, 30)
+        tickets = await tickets_of(house, callers)
+        assert set(tickets.values()) == {1}
+        assert len(confirmed) >= KILLS
+        found = await calls_of(house, callers)
+        protocols = [call.protocol for call in found if call.protocol]
+        assert len(protocols) == len(set(protocols))
+        with sqlite3.connect(state / "prosa.db", timeout=10) as database:
+            assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert list((state / "journal").glob("*.bad")) == []
+    finally:
+        stop_house(house)
+
+
+async def test_a_full_queue_of_connections_is_left_after_two_seconds(tmp_path: Path) -> None:
+    """R04: nobody accepts and SYNs are dropped. 2 s are Asterisk's own (res_agi.c); one address, so once."""
+    settings = Settings(
+        state_dir=tmp_path / "state",
+        sip_port=free_port(socket.SOCK_DGRAM),
+        ami_port=free_port(),
+        agi_port=free_port(),
+        rtp_first_port=41400,
+        rtp_last_port=41499,
+    )
+    running = asterisks.start(settings)
+    filling: list[socket.socket] = []
+    try:
+        with socket.socket() as deaf:
+            deaf.bind(("127.0.0.1", settings.agi_port))
+            deaf.listen(0)
+            while True:  # until the kernel lets nobody in any more
+                filling.append(socket.socket())
+                filling[-1].settimeout(0.3)
+                try:
+                    filling[-1].connect(("127.0.0.1", settings.agi_port))
+                except TimeoutError:
+                    break
+            index = Fingerprints.of_folders(asterisks.PROMPTS)
+            async with Caller(settings.sip_port, index=index) as phone:
+                calls = [await phone.dial(LANDLINE) for _ in range(4)]
+                for call in calls:
+                    await call.heard("system.one_moment", timeout_s=6)
+                    first = min(call.moment(one.started_s) for one in call.hearings())
+                    assert 1.9 < first - (call.dialled_at or 0) < 3
+                    await call.heard("rescue.menu")
+                for call in calls:
+                    await call.hang_up()
+            deadline = time.monotonic() + 10
+            while "0 active channels" not in running.command("core show channels"):
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.05)
+    finally:
+        for each in filling:
+            each.close()
+        asterisks.stop(running)
