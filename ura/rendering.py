@@ -193,11 +193,14 @@ class _Store:
     def locked(self) -> Iterator[None]:
         """One process at a time; what another one wrote meanwhile is read first."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._folder / ".lock").open("w") as lock:
+        lock = os.open(self._folder, os.O_RDONLY)
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             with suppress(BadInput):  # a damaged manifest: everything is rendered again
                 self.clips = prompts.read_manifest(self._manifest)
             yield
+        finally:
+            os.close(lock)
 
     def is_whole(self, key: str) -> bool:
         clip = self.clips.get(key)

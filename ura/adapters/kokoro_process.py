@@ -22,7 +22,8 @@ SENTENCE_PAUSE_S = 0.28
 
 # kokoro_onnx hands espeak's phonemes to the model as they are. The model was trained on those of misaki (espeak.py,
 # E2M): affricates and falling diphthongs are one symbol. And espeak ends "digite" in y, which the model knows from
-# French as in "tu"; a Brazilian says i. Without this a listener hears "de gê tê um" for "digite um".
+# French as in "tu"; a Brazilian says i. The r of "reais" is x for espeak and sounds like a g then; h is nearer. Without
+# this a listener hears "de gê tê um" for "digite um", and "declamação desistrada" for "reclamação registrada".
 _SYMBOLS = (
     ("a^ɪ", "I"),
     ("a^ʊ", "W"),
@@ -35,6 +36,8 @@ _SYMBOLS = (
     ("^", ""),
     ("-", ""),
     ("y", "i"),
+    ("x", "h"),
+    ("æn", "an"),
     ("ʧj ", "ʧi "),
     ("ʤˌiʒˈi", "ʤiʒˈi"),  # "digite" is in every menu: one stress, not two
 )
