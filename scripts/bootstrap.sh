@@ -2,7 +2,7 @@
 # Sets up what `make run` and `make test` need, and does nothing when it is there.
 #
 #   scripts/bootstrap.sh run      .venv with the pinned requirements, Asterisk
-#   scripts/bootstrap.sh test     the same, and PostgreSQL, Chromium, espeak-ng and the test tools
+#   scripts/bootstrap.sh test     the same, and PostgreSQL, Chromium, espeak-ng, SIPp and the test tools
 #
 # For Debian 12, 13 and Ubuntu 24.04 as root; as another user everything that apt-get would bring must be there already.
 # PYTHON=… chooses the interpreter (3.11 or later).
@@ -161,6 +161,7 @@ if [ "$WHAT" = test ]; then
   compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || install_postgresql
   command -v chromium >/dev/null || command -v chromium-browser >/dev/null || apt_install chromium
   command -v espeak-ng >/dev/null || apt_install espeak-ng
+  command -v sipp >/dev/null || apt_install sip-tester
 fi
 
 # The place where prosa/asterisk.py looks, too: the setting, the state folder, var.
