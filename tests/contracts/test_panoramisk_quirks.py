@@ -1,7 +1,7 @@
 """Each defect of panoramisk 1.4 that ura/adapters/ami.py works around. Red after an upgrade: delete that workaround.
 
-1 to 10 are of its FastAGI server, which is not imported (two are pinned here as the reason); 21 and 22 are of CallManager
-and panoramisk.testing, which are not imported either.
+1 to 10 are of its FastAGI server, which is not imported (two are pinned here as the reason); 21 and 22 are of its
+CallManager and testing modules, which are not imported either.
 """
 
 import asyncio
