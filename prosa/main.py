@@ -239,13 +239,17 @@ def prompts_build(
     everything: Annotated[bool, typer.Option("--all", help="Render what did not change, too.")] = False,
 ) -> None:
     """Render the prompts whose text or voice changed."""
+    from ura.errors import UraError
     from ura.rendering import build
 
     def progress(done: int, total: int, key: str) -> None:
         typer.echo(f"\r{done}/{total} {key:<60}", nl=done == total)
 
     chosen = [engine.strip() for engine in engines.split(",") if engine.strip()]
-    report = build(_settings(), engines=chosen or None, everything=everything, progress=progress)
+    try:
+        report = build(_settings(), engines=chosen or None, everything=everything, progress=progress)
+    except UraError as error:
+        _fail(error.message)
     typer.echo(str(report))
     raise typer.Exit(1 if report.failed else 0)
 

@@ -16,7 +16,7 @@ from ura.journal import Journal
 from worker.ami_events import BEAT_S, AmiEvents
 from worker.deliveries import Deliveries
 from worker.projector import Projector
-from worker.schedules import Housekeeping, every
+from worker.schedules import Housekeeping, every, render_waiting_names
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +40,7 @@ async def serve(config: settings.Settings) -> None:
         deliveries.run(),
         ami.run(),
         Housekeeping(sessions).run(),
+        render_waiting_names(config),
         every(BEAT_S, partial(beat, "worker")),
     )
     tasks = [asyncio.create_task(run) for run in runs]

@@ -6,9 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
-from ura import users
+from ura import rendering, users
 from ura.db import Sessions
 from ura.models import LoginSession, Role
+from ura.prompts import PromptIndex
+from ura.settings import Settings
+from worker import schedules
 from worker.schedules import Housekeeping, every
 
 
@@ -50,3 +53,24 @@ async def test_log_ins_that_have_ended_are_forgotten(sessions: Sessions) -> None
     await Housekeeping(sessions).step(now)
     async with sessions() as session:
         assert await session.scalar(select(func.count()).select_from(LoginSession)) == 1
+
+
+def test_the_file_of_waiting_names_is_the_one_that_rendering_writes() -> None:
+    assert schedules.PENDING == rendering.PENDING
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_name_that_had_to_wait_is_spoken_as_soon_as_an_engine_works(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing_works = settings.model_copy(update={"tts_engines": "recorded"})
+    keys = await rendering.ensure_names(nothing_works, ["Vila Esperança"])
+    assert (settings.rendered_dir / rendering.PENDING).exists()
+    monkeypatch.setenv("PROSA_STATE_DIR", str(settings.state_dir))
+    monkeypatch.setenv("PROSA_TTS_ENGINES", "espeak")
+    running = asyncio.create_task(schedules.render_waiting_names(settings))
+    async with asyncio.timeout(30):
+        while PromptIndex.load(settings).file(keys["Vila Esperança"]) is None:
+            await asyncio.sleep(0.1)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
