@@ -254,20 +254,22 @@ class Phone:
         """One key after another; the `key` event is sent when the key goes down."""
         for place, key in enumerate(keys):
             when = time.monotonic() + place * (hold_ms + gap_ms) / 1000
-            down: Callable[[], None] = partial(self._press_one, call, key, hold_ms)
+            # By its id: PJSIP hangs up whatever call has this one's number by then, when the object is freed late.
+            down: Callable[[], None] = partial(self._press_one, call.call_id, key, hold_ms)
             heapq.heappush(self.later, (when, next(self.numbers), down))
 
-    def _press_one(self, call: PhoneCall, key: str, hold_ms: int) -> None:
-        if call.call_id not in self.calls:
+    def _press_one(self, call_id: str, key: str, hold_ms: int) -> None:
+        call = self.calls.get(call_id)
+        if call is None:
             return
         param = pj.CallSendDtmfParam()
         param.method, param.digits, param.duration = pj.PJSUA_DTMF_METHOD_RFC2833, key, hold_ms
         try:
             call.sendDtmf(param)
         except pj.Error as error:
-            say("error", do="press", call=call.call_id, message=str(error.info()))
+            say("error", do="press", call=call_id, message=str(error.info()))
             return
-        say("key", call=call.call_id, key=key, hold_ms=hold_ms)
+        say("key", call=call_id, key=key, hold_ms=hold_ms)
 
     def play(self, call: PhoneCall, file: str) -> None:
         audio = call.audio()
