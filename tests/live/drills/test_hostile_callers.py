@@ -128,14 +128,7 @@ async def test_whenever_a_caller_hangs_up_the_record_is_closed_once_and_nothing_
 
 # --- keys during everything
 
-ENDINGS = (
-    "end.thanks",
-    "person.registered",
-    "person.call_again",
-    "system.goodbye",
-    "system.all_busy",
-    "rescue.registered",
-)
+FAREWELLS = ("goodbye", "registered_end", "call_again")
 PRESSES_S, KEY_S = 60, 0.15
 
 
@@ -145,10 +138,10 @@ async def test_random_keys_all_the_time_never_leave_a_caller_stuck_or_without_a_
     async def hammer(phone: Caller, number: str, chance: random.Random) -> None:
         """One call: keys until it ends or the minute is over."""
         call = await phone.dial(LANDLINE, from_=number)
-        await call.answered()
+        await until(lambda: call.sound_at is not None, 10, "a first word")
         while call.ended_at is None and time.monotonic() < ends_at:
-            keys = "".join(chance.choices("0123456789*#", k=20))
-            await call.press(keys, hold_ms=100, gap_ms=round(KEY_S * 1000) - 100)
+            keys = "".join(chance.choices("0123456789*#", k=10))
+            await call.press(keys, hold_ms=80, gap_ms=round(KEY_S * 1000) - 80)  # longer ones queue up in the phone
         if call.ended_at is None:  # not stuck: left alone, it speaks again or ends
             stopped_at = time.monotonic()
             await until(
@@ -156,17 +149,20 @@ async def test_random_keys_all_the_time_never_leave_a_caller_stuck_or_without_a_
                 40,
                 f"a word for {number}; heard: {[one.key for one in call.hearings()][-8:]}",
             )
-        if call.ended_at is None:
+        ended_by_us = call.ended_at is not None
+        if not ended_by_us:
             await call.hang_up()
-        else:
-            last = [one.key for one in call.hearings()][-1]
-            assert last in {call.same(key) for key in ENDINGS}, f"{number} was dropped after {last}"
-        assert (await closed(house, number)).outcome is not None
+        record = await closed(house, number)
+        if ended_by_us:  # with a farewell; that of the flow may have been cut by the next key
+            heard = [one.key for one in call.hearings()]
+            farewell = record.last_node.rpartition("/")[2] in FAREWELLS or heard[-1] == call.same("system.goodbye")
+            assert farewell, f"{number} was dropped after {heard[-3:]}"
+            assert (call.ended_at or 0) - call.moment(call.hearings()[-1].ended_s) < 2
 
     async def again_and_again(phone: Caller, seed: int) -> int:
         chance, calls = random.Random(seed), 0
         while time.monotonic() < ends_at:
-            await hammer(phone, f"+55199751{seed}{calls:03}", chance)
+            await hammer(phone, f"+551997510{seed}{calls:03}", chance)
             calls += 1
         return calls
 
