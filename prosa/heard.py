@@ -80,12 +80,13 @@ class Fingerprints:
 
     @classmethod
     def of_folders(cls, *folders: Path) -> "Fingerprints":
-        """`<folder>/menu/main.alaw` is `menu.main`."""
+        """`<folder>/menu/main.alaw` is `menu.main`. What agi/ joined from prompts (`joined/`) is heard as those."""
         return cls(
             {
                 ".".join(file.relative_to(folder).with_suffix("").parts): file.read_bytes()
                 for folder in folders
                 for file in folder.rglob("*.alaw")
+                if file.relative_to(folder).parts[0] != "joined"
             }
         )
 
