@@ -2,13 +2,13 @@
 
 import csv
 import os
-import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 SCENARIO = Path(__file__).with_name("call.xml")
+PAUSES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,10 @@ class Load:
         self._target = target
         self._media_port = 40000 + 4 * (os.getpid() % 2000)  # of its own: SIPp's default would meet another run's
 
-    def start(self, number: str, *, calls: int, per_second: float, at_once: int, scenario: Path = SCENARIO) -> None:
+    def start(self, number: str, *, calls: int, per_second: float, at_once: int, call_s: float = 30) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(scenario, self._folder / "call.xml")
+        text = SCENARIO.read_text().replace("[pause]", str(round(1000 * call_s / PAUSES)))
+        (self._folder / "call.xml").write_text(text)
         arguments = [
             *self._command, self._target, "-sf", str(self._folder / "call.xml"), "-s", number,
             "-i", "127.0.0.1", "-mi", "127.0.0.1", "-p", "0", "-m", str(calls), "-r", str(per_second),
