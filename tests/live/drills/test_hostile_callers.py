@@ -69,24 +69,24 @@ async def hangs_up_when_asked_for_a_key(call: Phoned) -> None:
 
 
 async def hangs_up_while_the_protocol_is_spoken(call: Phoned) -> None:
-    await call.answered()
+    await call.heard("greeting.welcome")
     await call.press("4")
     await call.heard("protocol.intro")
     await call.hang_up()
 
 
 async def hangs_up_in_the_act(call: Phoned) -> None:
-    await call.answered()
+    await call.heard("greeting.welcome")
     await call.press("4")
-    await call.heard("complaint.offer", timeout_s=30)
+    await call.heard("protocol.intro")  # cut by the next key
     await call.press("1")
     await call.hang_up()
 
 
 async def hangs_up_while_recording(call: Phoned) -> None:
-    await call.answered()
+    await call.heard("greeting.welcome")
     await call.press("4")
-    await call.heard("complaint.offer", timeout_s=30)
+    await call.heard("protocol.intro")  # cut by the next key
     await call.press("1")
     await call.heard("complaint.more", timeout_s=20)
     await call.press("1")
