@@ -101,5 +101,5 @@ def configure(*, environment: str, level: str = "INFO", stream: TextIO | None = 
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=stream is None,
+        cache_logger_on_first_use=False,  # lines are few, and whoever listens later (a test) must hear them
     )
