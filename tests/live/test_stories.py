@@ -49,7 +49,7 @@ def spoken_digits(call: Phoned, after: str) -> str:
         if one.key == call.same(after):
             digits, listening = "", True
         for digit in "0123456789":
-            if listening and one.key == call.same(f"digit.{digit}"):
+            if listening and one.key in (call.same(f"digit.{digit}"), call.same(f"digit.end.{digit}")):
                 digits += digit
     return digits
 
