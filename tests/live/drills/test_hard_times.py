@@ -243,16 +243,11 @@ async def test_a_slow_lookup_is_bridged_with_words_and_a_caller_may_leave_meanwh
     times: HardTimes, caller: Caller
 ) -> None:
     url = f"postgresql://prosa@127.0.0.1:{times.postgres.port}/prosa"
-    stay = await caller.dial(LANDLINE, from_="+5519981000020")
-    leave = await caller.dial(LANDLINE, from_="+5519981000021")
-    await asyncio.gather(*(call.heard("greeting.welcome") for call in (stay, leave)))
-    for call in (stay, leave):
-        await call.press("1")
-    await asyncio.gather(*(call.heard("protocol.intro") for call in (stay, leave)))
     with psycopg.connect(url) as lock:
         lock.execute("LOCK TABLE city IN ACCESS EXCLUSIVE MODE")
-        for call in (stay, leave):
-            await call.press("1")
+        stay = await caller.dial(LANDLINE, from_="+5519981000020")
+        leave = await caller.dial(LANDLINE, from_="+5519981000021")
+        await asyncio.gather(*map(choose_home, (stay, leave)))
         await until(lambda: restarted_after(stay, stay.keys[-1][0]) is not None, 5, "a word while we look")
         assert (restarted_after(stay, stay.keys[-1][0]) or 9) < 2
         await leave.hang_up()

@@ -1,6 +1,7 @@
 """What the drills ask a running house: its processes, its channels, its sockets, its tickets."""
 
 import asyncio
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -35,6 +36,14 @@ def workers(house: House) -> list[int]:
     """The agi workers' processes."""
     agi = house.pid("agi")
     return [pid for pid in family(agi) if pid != agi]
+
+
+async def phone_door_open(house: House, killed: int) -> None:
+    """After the death of the phone door's parent: another one's workers take calls."""
+    await until(lambda: house.pid("agi") != killed and len(workers(house)) >= 2, 20, "two workers of a new parent")
+    await until(
+        lambda: all(re.search(rf"agi worker ready .*pid={pid}\b", house.log("agi")) for pid in workers(house)), 20
+    )
 
 
 def ask(house: House, line: str) -> str:
