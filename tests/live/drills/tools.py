@@ -62,12 +62,6 @@ async def no_channels(house: House, timeout_s: float = 10) -> None:
     await until(lambda: channels(house) == 0, timeout_s, "no channel left")
 
 
-def speech_after(call: Phoned, moment: float) -> float | None:
-    """Seconds from a moment until a prompt was heard to begin, or to go on; None while there is none."""
-    heard = [one for one in call.hearings() if call.moment(one.ended_s) > moment]
-    return max(0.0, call.moment(heard[0].started_s) - moment) if heard else None
-
-
 def restarted_after(call: Phoned, moment: float) -> float | None:
     """Seconds from a moment until a prompt began that had not begun before."""
     began = [call.moment(one.started_s) for one in call.hearings()]
