@@ -20,8 +20,8 @@ PROBES_AT_ONCE = 10  # a probe mostly waits for prompts to end
 class Plan:
     """How much is measured; `quick` is for trying the bench itself."""
 
-    cost_calls: int = 300
-    probes: int = 30
+    cost_calls: int = 240
+    probes: int = 24
     held: int = 100
     sustained_calls: int = 5000  # 3,000 without a failure prove "under 0.1 %"; 5,000 show what grows
     knee_steps: tuple[int, ...] = (150, 200, 250, 300, 350, 400, 500, 600)
