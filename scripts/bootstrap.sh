@@ -116,7 +116,8 @@ unpack_python() {
   apt=$(mktemp -d)
   mkdir -p "$apt/lists/partial" "$apt/archives/partial"
   touch "$apt/status"
-  echo 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main' >"$apt/sources.list"
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' | grep -v security | head -n 1) # the one this machine uses
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bookworm main" >"$apt/sources.list"
   options=(-qq -o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null -o "Dir::State::Lists=$apt/lists"
     -o "Dir::State::Status=$apt/status" -o "Dir::Cache=$apt" -o APT::Sandbox::User=root -o Acquire::Retries=3)
   (

@@ -90,7 +90,7 @@ if grep -q " $NEW/" /proc/mounts; then umount "$NEW/proc" || die "$NEW/proc is s
 rm -rf "$NEW"
 
 say "1/3 making a small Debian root folder in $DIR, about 40 s"
-quietly debootstrap --variant=minbase sid "$NEW" || die "debootstrap failed. Is there a way to deb.debian.org?"
+quietly debootstrap --variant=minbase sid "$NEW" || die "debootstrap failed. Is there a way to the package mirror of Debian?"
 
 say "2/3 installing ${PACKAGES[*]} there, about 30 s"
 cat >"$NEW/etc/dpkg/dpkg.cfg.d/lean" <<'LEAN'
