@@ -112,11 +112,11 @@ fi
 
 # The Python of Debian 12, unpacked and not installed: 3 packages, 24 MB.
 unpack_python() {
-  local to=$1 apt deb options
+  local to=$1 apt deb options mirror
   apt=$(mktemp -d)
   mkdir -p "$apt/lists/partial" "$apt/archives/partial"
   touch "$apt/status"
-  mirror=$(apt-get indextargets --format '$(REPO_URI)' | grep -v security | head -n 1) # the one this machine uses
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' | grep -v security | sed -n 1p) # the one this machine uses
   echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bookworm main" >"$apt/sources.list"
   options=(-qq -o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null -o "Dir::State::Lists=$apt/lists"
     -o "Dir::State::Status=$apt/status" -o "Dir::Cache=$apt" -o APT::Sandbox::User=root -o Acquire::Retries=3)
