@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from tests.factories import NOON, later, make_record
-from ura import outbox
+from ura import claims, outbox
 from ura.db import Sessions, make_engine, make_sessions
 from ura.models import OutboxMessage, OutboxState
 from ura.projection import apply_batch
@@ -98,7 +98,7 @@ async def test_a_failure_is_tried_again_later_and_later_until_given_up(sessions:
             assert await outbox.mark_failed(session, message, error="504", now=now)
         async with sessions.begin() as session:
             assert await outbox.claim(session, worker="w1", now=now) == []
-        now += outbox.pause_after(attempt)
+        now += claims.pause_after(attempt)
     async with sessions.begin() as session:
         assert await outbox.claim(session, worker="w1", now=now + timedelta(days=9)) == []
         assert await outbox.count_by_state(session) == {OutboxState.FAILED: 1}
@@ -113,9 +113,9 @@ async def test_a_failure_is_tried_again_later_and_later_until_given_up(sessions:
 
 
 def test_pauses_grow_to_a_day() -> None:
-    assert outbox.pause_after(1) == timedelta(seconds=30)
-    assert outbox.pause_after(3) == timedelta(minutes=2)
-    assert outbox.pause_after(60) == timedelta(hours=24)
+    assert claims.pause_after(1) == timedelta(seconds=30)
+    assert claims.pause_after(3) == timedelta(minutes=2)
+    assert claims.pause_after(60) == timedelta(hours=24)
 
 
 async def test_what_a_dead_worker_held_is_given_back_and_its_late_word_does_not_count(sessions: Sessions) -> None:
