@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 
 from ura import phones
 from ura.errors import BadInput
-from ura.models import Audience, Category, LeadStatus, StepResult
+from ura.models import Audience, Category, LeadStatus, Operation, StepResult
 
 Json = Any
 Args = dict[str, Json]
@@ -135,6 +135,22 @@ class Acts:
         }
         return "message_queued", data, {"message_id": message_id}
 
+    def _send_proof(self, args: Args, key: str) -> "_Done":
+        """`at` is local: it is what the message tells."""
+        message_id = self._id(key)
+        data = {
+            "message_id": message_id,
+            "kind": "proof",
+            "to": self._phone(args.get("to")),
+            "payload": {
+                "category": Category(args["category"]).value,
+                "ticket_id": str(args["ticket_id"]),
+                "protocol": self._call.protocol,
+                "at": self._now().astimezone(self._zone).isoformat(timespec="minutes"),
+            },
+        }
+        return "message_queued", data, {"message_id": message_id}
+
     def _save_steps(self, args: Args, key: str) -> "_Done":
         answers = {str(step): StepResult(answer).value for step, answer in args["answers"].items()}
         return "steps_answered", {"node": str(args["node"]), "answers": answers}, {}
@@ -152,6 +168,17 @@ class Acts:
         answer_id = self._id(key)
         data = {"answer_id": answer_id, "question": str(args["question"]), "value": str(args["value"])}
         return "survey_answered", data, {"answer_id": answer_id}
+
+    def _request_erp(self, args: Args, key: str) -> "_Done":
+        """What the provider's system shall do; the worker asks it, the lookup `erp_result` knows how it went."""
+        request_id = self._id(key)
+        data = {
+            "request_id": request_id,
+            "operation": Operation(args["operation"]).value,
+            "args": dict(args["args"]),
+            "protocol": self._call.protocol,
+        }
+        return "erp_requested", data, {"request_id": request_id}
 
     def _id(self, what: str) -> str:
         return uuid5(NAMESPACE, f"{self._call.call_id}:{what}").hex
@@ -174,9 +201,11 @@ class Acts:
         "open_ticket": _open_ticket,
         "request_callback": _request_callback,
         "send_plans": _send_plans,
+        "send_proof": _send_proof,
         "save_steps": _save_steps,
         "save_recording": _save_recording,
         "answer_survey": _answer_survey,
+        "request_erp": _request_erp,
     }
 
 

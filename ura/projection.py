@@ -11,10 +11,10 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import calls, events, leads, outbox, queues, surveys, tickets
+from ura import calls, erp_requests, events, leads, outbox, queues, surveys, tickets
 from ura.errors import BadInput
 from ura.journal import Record
-from ura.models import Audience, Category, Door, LeadStatus, Outcome, StepResult, Witness
+from ura.models import Audience, Category, Door, LeadStatus, Operation, Outcome, StepResult, Witness
 from ura.upsert import Row
 
 Data = dict[str, Any]
@@ -209,6 +209,17 @@ def _survey(data: Data) -> Row:
     }
 
 
+def _erp_request(data: Data) -> Row:
+    return {
+        "id": _id(data["request_id"]),
+        "operation": Operation(data["operation"]),
+        "args": dict(data["args"]),
+        "protocol": _text(data.get("protocol"), 12),
+        "call_id": data.get("call_id") or None,
+        "created_at": _moment(data["at"]),
+    }
+
+
 # -- reading values --------------------------------------------------------------------------------------------------
 
 
@@ -253,5 +264,6 @@ PROJECTIONS: dict[str, Projection] = {
     "ticket_opened": Projection(_ticket, tickets.open_tickets, bell="tickets"),
     "callback_requested": Projection(_callback, queues.request_callbacks, bell="callbacks"),
     "message_queued": Projection(_message, outbox.enqueue_rows),
+    "erp_requested": Projection(_erp_request, erp_requests.add_requests),
     "survey_answered": Projection(_survey, surveys.add_answers),
 }

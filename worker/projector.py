@@ -28,9 +28,11 @@ LONGEST_PAUSE_S = 5.0
 
 
 class Projector:
-    def __init__(self, folder: Path, sessions: Sessions) -> None:
+    def __init__(self, folder: Path, sessions: Sessions, wakes: Mapping[str, asyncio.Event] | None = None) -> None:
+        """`wakes`: kind of record → what is set when such records have been applied."""
         self._folder = folder
         self._sessions = sessions
+        self._wakes = wakes or {}
         self._offsets: dict[str, int] | None = None
 
     async def run(self) -> None:
@@ -73,6 +75,8 @@ class Projector:
         if grown:
             await self._apply(grown)
             self._offsets |= {path.name: batch.next_offset for path, batch in grown.items()}
+            for kind in {record.kind for batch in grown.values() for record in batch.records} & self._wakes.keys():
+                self._wakes[kind].set()
         return sum(len(batch.records) + len(batch.bad) for batch in grown.values())
 
     async def _apply(self, grown: Mapping[Path, journal.Batch]) -> None:

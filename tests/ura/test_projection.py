@@ -45,6 +45,7 @@ def one_of_each() -> list[Record]:
             "message_queued", message_id=make_id(), call_id=call_id, kind="plans", to="+5511", payload={}, at=NOON
         ),
         make_record("survey_answered", answer_id=make_id(), call_id=call_id, question="csat", value="5", at=NOON),
+        make_record("erp_requested", request_id=make_id(), call_id=call_id, operation="trust_unlock", args={}, at=NOON),
     ]
 
 

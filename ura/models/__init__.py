@@ -9,6 +9,7 @@ from ura.models.call_step import CallStep
 from ura.models.callback import Callback, CallbackState
 from ura.models.city import City
 from ura.models.did import Did, DidKind
+from ura.models.erp_request import ErpRequest, ErpRequestState, Operation
 from ura.models.event import Event
 from ura.models.flow import Flow
 from ura.models.flow_version import FlowState, FlowVersion
@@ -46,6 +47,8 @@ __all__ = [
     "Did",
     "DidKind",
     "Door",
+    "ErpRequest",
+    "ErpRequestState",
     "Event",
     "Flow",
     "FlowState",
@@ -56,6 +59,7 @@ __all__ = [
     "LeadStatus",
     "LoginSession",
     "Neighbourhood",
+    "Operation",
     "OutboxMessage",
     "OutboxState",
     "Outcome",

@@ -1,0 +1,297 @@
+"""What callers want changed in the provider's system is asked once, however often we fail."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+from sqlalchemy import select
+
+from ura import erp_requests
+from ura.acts import Acts
+from ura.db import Sessions
+from ura.erp import Answer, Contract, ContractStatus, Erp, ErpUnavailable, Promised, Reply, Unlock, UnlockVerdict
+from ura.errors import BadInput
+from ura.journal import Journal
+from ura.models import ErpRequest, OutboxMessage
+from worker.erp_requests import ErpRequests
+from worker.projector import Projector
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+UNTIL = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
+CALLER = "+5511987650001"
+
+
+@dataclass
+class System:
+    """A provider's system that can be made slow, deaf, or to lose its answers. `done`: what it really did."""
+
+    name: str = "sistema"
+    deaf: bool = False
+    loses_answers: bool = False
+    stalls: asyncio.Event | None = None
+    done: list[str] = field(default_factory=list)
+    looked: list[str] = field(default_factory=list)
+
+    async def _do(self, what: str, key: str, again: bool) -> None:
+        if self.deaf:
+            raise ErpUnavailable("refused")
+        if self.stalls is not None:
+            await self.stalls.wait()
+        if again:
+            self.looked.append(key)
+        if not (again and f"{what} {key}" in self.done):
+            self.done.append(f"{what} {key}")
+        if self.loses_answers:
+            raise ErpUnavailable("no answer in 8 s", maybe_done=True)
+
+    async def trust_unlock(self, contract_id: str, *, key: str, again: bool = False) -> Reply[Unlock]:
+        if contract_id == "broken":
+            raise RuntimeError("adapter at fault")
+        await self._do(f"unlock {contract_id}", key, again)
+        return Answer(Unlock(UnlockVerdict.GRANTED, UNTIL, "SGP-77"), self.name, NOW)
+
+    async def promise(self, contract_id: str, on: date, *, key: str, again: bool = False) -> Reply[Promised]:
+        return erp_requests.Unsupported(self.name, "promise")
+
+    async def list_contracts(self, subscriber_id: str) -> Reply[tuple[Contract, ...]]:
+        return Answer((Contract("7", subscriber_id, "1007", ContractStatus.ACTIVE),), self.name, NOW)
+
+
+@dataclass
+class Network:
+    reset_contracts: list[str] = field(default_factory=list)
+
+    async def reset(self, contract: Contract, *, key: str) -> Reply[bool]:
+        self.reset_contracts.append(contract.number)
+        return Answer(True, "radius", NOW)
+
+
+@pytest.fixture
+def system() -> System:
+    return System()
+
+
+@dataclass
+class Clock:
+    at: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.at
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def requests(sessions: Sessions, system: System, clock: Clock) -> ErpRequests:
+    return ErpRequests(sessions, cast(Erp, system), Network(), now=clock)
+
+
+@dataclass(frozen=True)
+class CallInProgress:
+    call_id: str = "c" * 32
+    protocol: str = "263260000179"
+    caller: str = CALLER
+
+
+@pytest.fixture
+def wish(sessions: Sessions, tmp_path: Any) -> Callable[..., Awaitable[str]]:
+    """The caller's wish, from the flow's act to the row."""
+
+    async def make(operation: str = "trust_unlock", key: str = "1", **args: Any) -> str:
+        journal = Journal(tmp_path, "agi")
+        acts = Acts(journal, CallInProgress(), now=lambda: NOW)
+        asked = await acts("request_erp", {"operation": operation, "args": {"contract_id": "7", **args}}, key=key)
+        await Projector(tmp_path, sessions).step()
+        journal.close()
+        return str(asked["request_id"])
+
+    return make
+
+
+async def the(sessions: Sessions, request_id: str) -> ErpRequest:
+    async with sessions() as session:
+        return await session.get_one(ErpRequest, request_id)
+
+
+async def result(sessions: Sessions, request_id: str) -> dict[str, Any]:
+    async with sessions() as session:
+        return await erp_requests.find_result(session, request_id)
+
+
+async def one_round(requests: ErpRequests) -> None:
+    await requests.step()
+    await requests.idle()
+
+
+async def test_a_wish_of_the_call_is_done_and_its_result_can_be_told(
+    sessions: Sessions, requests: ErpRequests, system: System, wish: Callable[..., Awaitable[str]], clock: Clock
+) -> None:
+    request_id = await wish()
+    assert await result(sessions, request_id) == {"state": "queued", "result": None}
+    await one_round(requests)
+    assert await result(sessions, request_id) == {
+        "state": "done",
+        "result": {"verdict": "granted", "until": UNTIL.isoformat(), "protocol": "SGP-77"},
+    }
+    clock.at += timedelta(hours=1)
+    await one_round(requests)
+    assert system.done == [f"unlock 7 {request_id}"]
+
+
+async def test_the_same_wish_written_twice_is_one_wish(
+    sessions: Sessions, requests: ErpRequests, system: System, wish: Callable[..., Awaitable[str]]
+) -> None:
+    assert await wish() == await wish()
+    await one_round(requests)
+    assert len(system.done) == 1
+
+
+async def test_an_answer_that_was_lost_is_looked_for_before_anything_is_done_again(
+    sessions: Sessions, requests: ErpRequests, system: System, wish: Callable[..., Awaitable[str]], clock: Clock
+) -> None:
+    request_id = await wish()
+    system.loses_answers = True
+    await one_round(requests)
+    assert (await result(sessions, request_id))["state"] == "queued"
+    assert (await the(sessions, request_id)).maybe_done
+    system.loses_answers = False
+    clock.at += timedelta(minutes=1)
+    await one_round(requests)
+    assert (await result(sessions, request_id))["state"] == "done"
+    assert system.looked == [request_id]
+    assert len(system.done) == 1
+
+
+async def test_what_a_dead_worker_had_asked_is_looked_for_first(
+    sessions: Sessions, requests: ErpRequests, system: System, wish: Callable[..., Awaitable[str]], clock: Clock
+) -> None:
+    request_id = await wish()
+    async with sessions.begin() as session:  # it claims, asks, and dies before it writes anything down
+        await erp_requests.claim(session, worker="dead", now=NOW, limit=1)
+    system.done.append(f"unlock 7 {request_id}")
+    clock.at += timedelta(minutes=3)
+    await one_round(requests)
+    assert system.looked == [request_id]
+    assert len(system.done) == 1
+
+
+async def test_a_system_that_is_away_gets_the_wish_later_and_the_caller_a_message(
+    sessions: Sessions, requests: ErpRequests, system: System, wish: Callable[..., Awaitable[str]], clock: Clock
+) -> None:
+    request_id = await wish(tell=CALLER)
+    system.deaf = True
+    await one_round(requests)
+    assert system.done == []
+    assert not (await the(sessions, request_id)).maybe_done
+    system.deaf = False
+    clock.at += timedelta(minutes=1)
+    await one_round(requests)
+    async with sessions() as session:
+        message = (await session.scalars(select(OutboxMessage))).one()
+    assert (message.kind, message.to) == ("erp_result", CALLER)
+    assert message.payload["result"]["verdict"] == "granted"
+    assert message.payload["protocol"] == "263260000179"
+
+
+async def test_after_the_last_try_a_person_has_to_and_the_caller_is_told(
+    sessions: Sessions, requests: ErpRequests, system: System, wish: Callable[..., Awaitable[str]], clock: Clock
+) -> None:
+    request_id = await wish(tell=CALLER)
+    system.deaf = True
+    for _ in range(erp_requests.MOST_ATTEMPTS):
+        await one_round(requests)
+        clock.at = (await the(sessions, request_id)).next_at + timedelta(seconds=1)
+    assert (await result(sessions, request_id))["state"] == "failed"
+    async with sessions() as session:
+        message = (await session.scalars(select(OutboxMessage))).one()
+    assert message.payload["result"] is None
+
+
+async def test_who_heard_it_in_the_call_gets_no_message(
+    sessions: Sessions, requests: ErpRequests, wish: Callable[..., Awaitable[str]], clock: Clock
+) -> None:
+    await wish(tell=CALLER)
+    clock.at += timedelta(seconds=8)
+    await one_round(requests)
+    async with sessions() as session:
+        assert await session.scalar(select(OutboxMessage)) is None
+
+
+async def test_one_that_stalls_does_not_hold_the_others_up(
+    sessions: Sessions, requests: ErpRequests, system: System, wish: Callable[..., Awaitable[str]]
+) -> None:
+    slow = await wish(key="slow")
+    system.stalls = asyncio.Event()
+    await requests.step()
+    reset = await wish("session_reset", key="quick", subscriber_id="3")
+    await requests.step()
+    async with asyncio.timeout(5):
+        while (await result(sessions, reset))["state"] != "done":
+            await asyncio.sleep(0)
+    assert (await result(sessions, slow))["state"] == "queued"
+    system.stalls.set()
+    await requests.idle()
+    assert (await result(sessions, slow))["state"] == "done"
+
+
+async def test_cannot_is_an_answer(
+    sessions: Sessions, requests: ErpRequests, wish: Callable[..., Awaitable[str]]
+) -> None:
+    request_id = await wish("promise", on="2026-11-25")
+    await one_round(requests)
+    assert await result(sessions, request_id) == {"state": "done", "result": {"unsupported": True}}
+
+
+@pytest.mark.parametrize(
+    ("operation", "args"),
+    [("promise", {"on": "amanhã"}), ("session_reset", {"subscriber_id": "3", "contract_id": "999"})],
+)
+async def test_a_wish_that_nobody_can_grant_fails_at_once(
+    sessions: Sessions,
+    requests: ErpRequests,
+    wish: Callable[..., Awaitable[str]],
+    operation: str,
+    args: dict[str, Any],
+) -> None:
+    request_id = await wish(operation, **args)
+    await one_round(requests)
+    assert (await result(sessions, request_id))["state"] == "failed"
+
+
+async def test_an_adapter_that_breaks_may_have_done_it(
+    sessions: Sessions, requests: ErpRequests, wish: Callable[..., Awaitable[str]]
+) -> None:
+    request_id = await wish(contract_id="broken")
+    await one_round(requests)
+    assert (await the(sessions, request_id)).maybe_done
+
+
+async def test_a_wish_is_asked_as_soon_as_the_projector_has_written_it(
+    sessions: Sessions, requests: ErpRequests, tmp_path: Any
+) -> None:
+    journal = Journal(tmp_path / "journal", "agi")
+    projector = Projector(tmp_path / "journal", sessions, {"erp_requested": requests.wake})
+    running = asyncio.create_task(requests.run())
+    acts = Acts(journal, CallInProgress())
+    asked = await acts("request_erp", {"operation": "trust_unlock", "args": {"contract_id": "7"}}, key="1")
+    began = asyncio.get_running_loop().time()
+    await projector.step()
+    async with asyncio.timeout(5):
+        while (await result(sessions, asked["request_id"]))["state"] != "done":
+            await asyncio.sleep(0)
+    assert asyncio.get_running_loop().time() - began < 1
+    running.cancel()
+    journal.close()
+
+
+async def test_an_operation_that_nobody_knows_is_refused_in_the_call(tmp_path: Any) -> None:
+    journal = Journal(tmp_path, "agi")
+    with pytest.raises(BadInput, match="cannot use"):
+        await Acts(journal, CallInProgress())("request_erp", {"operation": "erase", "args": {}}, key="1")
+    journal.close()

@@ -1,0 +1,191 @@
+"""What callers want changed in the provider's system: written with the call, asked by one worker, tried again.
+
+A wish is the same wish for ever (its id is the ERP's `key`), so trying again never does it twice. A call waits a few
+seconds for the result; who did not hear it in the call gets it by message.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Any, Protocol, assert_never
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ura import outbox, upsert
+from ura.claims import Claims
+from ura.erp import Contract, Erp, ErpUnavailable, Invoice, Reply, SendChannel, Unsupported
+from ura.errors import BadInput
+from ura.models import ErpRequest, ErpRequestState, Operation
+from ura.upsert import Row
+
+Json = Any
+MOST_ATTEMPTS = 8  # the last about an hour after the first; then a person has to
+CALL_WAITS = timedelta(seconds=9)  # who asked hears the result in the call when it comes this soon
+
+_CLAIMS = Claims(ErpRequest, waiting=ErpRequestState.QUEUED, taken=ErpRequestState.RUNNING)
+
+
+class SessionReset(Protocol):
+    """Ends a subscriber's session in the network, so that the router dials in anew."""
+
+    async def reset(self, contract: Contract, *, key: str) -> Reply[bool]: ...
+
+
+async def add_requests(session: AsyncSession, rows: Sequence[Row]) -> None:
+    """Rows with `id`, `operation`, `args`, `protocol`, `call_id`, `created_at`. One that is there stays as it is."""
+    blank = {"state": ErpRequestState.QUEUED, "attempts": 0, "claimed_by": "", "last_error": "", "maybe_done": False}
+    await upsert.add_new(session, ErpRequest, [{**blank, "next_at": row["created_at"], **row} for row in rows])
+
+
+async def claim(session: AsyncSession, *, worker: str, now: datetime, limit: int) -> Sequence[ErpRequest]:
+    """Take requests that are due; commit before asking."""
+    return await _CLAIMS.claim(session, worker=worker, now=now, limit=limit)
+
+
+async def release_stale(session: AsyncSession, *, claimed_before: datetime, now: datetime) -> int:
+    """Of a worker that died: what it had asked may have been done, so whoever takes it over looks first."""
+    return await _CLAIMS.release_stale(session, claimed_before=claimed_before, now=now)
+
+
+async def settle(session: AsyncSession, request: ErpRequest, result: dict[str, Json], *, now: datetime) -> bool:
+    """The ERP has spoken. Tells the caller by message when the call could not wait so long."""
+    mine = await _CLAIMS.settle(
+        session, request, state=ErpRequestState.DONE, result=result, settled_at=now, last_error=""
+    )
+    if mine:
+        await _tell(session, request, result, now=now)
+    return mine
+
+
+async def put_off(session: AsyncSession, request: ErpRequest, trouble: ErpUnavailable, *, now: datetime) -> bool:
+    """The ERP did not answer. After MOST_ATTEMPTS a person has to: FAILED is shown in the panel."""
+    maybe = request.maybe_done or trouble.maybe_done
+    if request.attempts < MOST_ATTEMPTS:
+        return await _CLAIMS.try_later(session, request, error=trouble.message, now=now, maybe_done=maybe)
+    return await fail(session, request, error=trouble.message, now=now, maybe_done=maybe)
+
+
+async def fail(
+    session: AsyncSession, request: ErpRequest, *, error: str, now: datetime, maybe_done: bool = False
+) -> bool:
+    """Nobody will ask again."""
+    mine = await _CLAIMS.settle(
+        session,
+        request,
+        state=ErpRequestState.FAILED,
+        settled_at=now,
+        last_error=error[:2000],
+        maybe_done=maybe_done,
+    )
+    if mine:
+        await _tell(session, request, None, now=now)
+    return mine
+
+
+async def find_result(session: AsyncSession, request_id: str) -> dict[str, Json]:
+    """`{"state": "queued" | "done" | "failed", "result": {…} | None}`; a wish still on its way here is queued."""
+    request = await session.get(ErpRequest, request_id, populate_existing=True)
+    if request is None or request.state in (ErpRequestState.QUEUED, ErpRequestState.RUNNING):
+        return {"state": "queued", "result": None}
+    return {"state": request.state.value, "result": request.result}
+
+
+async def _tell(session: AsyncSession, request: ErpRequest, result: dict[str, Json] | None, *, now: datetime) -> None:
+    phone = str(request.args.get("tell") or "")
+    if not phone or now - request.created_at < CALL_WAITS:
+        return
+    await outbox.enqueue(
+        session,
+        kind="erp_result",
+        to=phone,
+        payload={"operation": request.operation.value, "result": result, "protocol": request.protocol},
+        now=now,
+        message_id=f"{request.id[:24]}{'f' if result is None else 'd'}".ljust(32, "0"),
+        call_id=request.call_id,
+    )
+
+
+# -- asking
+
+
+async def perform(erp: Erp, resets: SessionReset, request: ErpRequest) -> dict[str, Json]:
+    """Ask once → what was answered, as JSON; `{"unsupported": true}` when this ERP cannot.
+
+    Raises ErpUnavailable (try again later) or BadInput (never).
+    """
+    try:
+        reply = await _ask(erp, resets, request)
+    except (KeyError, ValueError, TypeError) as error:
+        raise BadInput(f"{request.operation} has arguments that nobody can use: {error!r}") from error
+    if isinstance(reply, Unsupported):
+        return {"unsupported": True}
+    return reply_json(reply.value)
+
+
+async def _ask(erp: Erp, resets: SessionReset, request: ErpRequest) -> Reply[Any]:
+    key, operation, args = request.id, request.operation, request.args
+    again = request.maybe_done or request.attempts > 1  # a worker that died may have asked without saying so
+    contract_id = str(args["contract_id"]) if operation is not Operation.ADD_NOTE else ""
+    match operation:
+        case Operation.TRUST_UNLOCK:
+            return await erp.trust_unlock(contract_id, key=key, again=again)
+        case Operation.PROMISE:
+            return await erp.promise(contract_id, date.fromisoformat(args["on"]), key=key, again=again)
+        case Operation.OPEN_TICKET:
+            subject, text = str(args["subject"]), str(args.get("text", ""))
+            return await erp.open_ticket(
+                contract_id, subject=subject, text=text, protocol=request.protocol, key=key, again=again
+            )
+        case Operation.ADD_NOTE:
+            return await erp.add_note(str(args["reference"]), str(args["text"]), key=key, again=again)
+        case Operation.OPEN_ORDER:
+            at = datetime.fromisoformat(args["at"]) if args.get("at") else None
+            subject, text = str(args["subject"]), str(args.get("text", ""))
+            return await erp.open_order(contract_id, subject=subject, text=text, at=at, key=key, again=again)
+        case Operation.REBOOT_CPE:
+            contract = await _contract(erp, args)
+            return (
+                contract if isinstance(contract, Unsupported) else await erp.reboot_cpe(contract, key=key, again=again)
+            )
+        case Operation.SESSION_RESET:
+            contract = await _contract(erp, args)
+            if isinstance(contract, Unsupported):
+                return contract
+            return await resets.reset(contract, key=key)
+        case Operation.SEND_INVOICE:
+            invoice = await _invoice(erp, args)
+            if isinstance(invoice, Unsupported):
+                return invoice
+            return await erp.send_invoice(invoice, SendChannel(args["channel"]), str(args["to"]), key=key, again=again)
+        case _:
+            assert_never(operation)
+
+
+async def _contract(erp: Erp, args: dict[str, Json]) -> Contract | Unsupported:
+    reply = await erp.list_contracts(str(args["subscriber_id"]))
+    if isinstance(reply, Unsupported):
+        return reply
+    found = [contract for contract in reply.value if contract.id == str(args["contract_id"])]
+    if not found:
+        raise BadInput("this contract is no longer there")
+    return found[0]
+
+
+async def _invoice(erp: Erp, args: dict[str, Json]) -> Invoice | Unsupported:
+    reply = await erp.open_invoices(str(args["contract_id"]))
+    if isinstance(reply, Unsupported):
+        return reply
+    found = [invoice for invoice in reply.value if invoice.id == str(args["invoice_id"])]
+    if not found:
+        raise BadInput("this invoice is no longer open")
+    return found[0]
+
+
+def reply_json(value: Any) -> dict[str, Json]:
+    """An answer's value as JSON: a dataclass by its fields, a truth as `{"ok": …}`."""
+    if isinstance(value, bool):
+        return {"ok": value}
+    return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+
+
+def _plain(value: Any) -> Json:
+    return value.isoformat() if isinstance(value, date) else value
