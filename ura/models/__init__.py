@@ -17,7 +17,8 @@ from ura.models.holiday import Holiday
 from ura.models.journal_offset import JournalOffset
 from ura.models.lead import Lead, LeadStatus
 from ura.models.neighbourhood import Coverage, Neighbourhood
-from ura.models.outbox import OutboxMessage, OutboxState
+from ura.models.opt_out import OptOut
+from ura.models.outbox import OutboxMessage, OutboxState, Problem
 from ura.models.plan import Audience, Plan
 from ura.models.plan_offer import PlanOffer
 from ura.models.prompt import Prompt, PromptKind
@@ -60,11 +61,13 @@ __all__ = [
     "LoginSession",
     "Neighbourhood",
     "Operation",
+    "OptOut",
     "OutboxMessage",
     "OutboxState",
     "Outcome",
     "Plan",
     "PlanOffer",
+    "Problem",
     "Prompt",
     "PromptKind",
     "Queue",
