@@ -43,6 +43,7 @@ class Worker:
     heard_at: float
     speaking: bool = False
     draining: bool = False
+    killed: bool = False  # and not gone yet: that may take the kernel longer than a tick
     used_s: float | None = None  # processor time it had used when it began to be late
 
 
@@ -156,13 +157,14 @@ class Parent:
         self._ticked_at = now
         for worker in self.workers:
             still_s = now - worker.heard_at
-            if still_s < STILL_S / 2:
+            if worker.killed or still_s < STILL_S / 2:
                 continue
             if worker.used_s is None:
                 worker.used_s = _cpu_s(worker.pid)
             if still_s > (self._patience_s(worker) if worker.speaking else FIRST_BEAT_S):
                 log.error("agi worker stands still; killed, its calls go on in another", pid=worker.pid, for_s=still_s)
                 _kill(worker.pid, signal.SIGKILL)
+                worker.killed = True
 
 
 def fork(work: Callable[[int], None], others: list[int]) -> tuple[int, int]:

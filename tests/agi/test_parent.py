@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+import structlog
 
 from agi import parent as module
 from agi.parent import Parent
@@ -93,6 +94,26 @@ def test_a_worker_that_gets_no_processor_is_waited_for(nursery: Nursery, monkeyp
     tick_until(parent, lambda: any(w.speaking for w in parent.workers))
     took_s = tick_until(parent, lambda: len(nursery.made) == 2)
     assert took_s > module.STARVED_S - 0.2
+    parent.end()
+
+
+def test_one_that_takes_its_time_to_die_is_killed_and_told_of_once(
+    nursery: Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[int] = []
+    monkeypatch.setattr(module, "_kill", lambda pid, _signum: killed.append(pid))  # the kernel is busy with it
+    parent = Parent(nursery, 1)
+    nursery.script = FREEZES
+    with structlog.testing.capture_logs() as logs:
+        tick_until(parent, lambda: bool(killed))
+        for _ in range(5):
+            parent.tick()
+    assert killed == nursery.pids
+    assert [line["event"].split(";")[0] for line in logs] == ["agi worker stands still"]
+    nursery.made[0].kill()
+    nursery.script = BEATS
+    tick_until(parent, lambda: len(nursery.made) == 2)
+    monkeypatch.undo()
     parent.end()
 
 
