@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from tests.fake_ami import SECRET, FakeAmi
 from ura import journal as journals
@@ -127,6 +128,37 @@ async def test_who_gives_up_in_the_queue_has_abandoned(running: Followed, asteri
 async def test_a_line_that_broke_was_dropped(running: Followed, asterisk: FakeAmi) -> None:
     asterisk.tell("Hangup", **caller(1), Cause="38")
     await running.until(lambda: running.told() == [("call_closed", "dropped")])
+
+
+def turned_away(events: AmiEvents, after_s: float) -> list[str]:
+    """What is logged as an error when a caller got 503 so many seconds after the first."""
+    with structlog.testing.capture_logs() as logs:
+        events.take(CallerGone(f"prosa-1.{after_s:g}", ami_events.CONGESTION, AT + timedelta(seconds=after_s)))
+    return [line["event"] for line in logs if line["log_level"] == "error"]
+
+
+async def test_callers_who_are_turned_away_raise_one_alarm_until_it_has_stopped_for_a_minute(apart: Followed) -> None:
+    (alarm,) = turned_away(apart.events, 0)
+    assert "503" in alarm
+    assert "PROSA_MAX_CALLS" in alarm
+    assert [turned_away(apart.events, after_s) for after_s in (0.1, 59, 118, 177)] == [[], [], [], []]
+    assert turned_away(apart.events, 237.1) == [alarm]
+
+
+async def test_other_ends_of_calls_raise_no_alarm(apart: Followed) -> None:
+    with structlog.testing.capture_logs() as logs:
+        for number, cause in enumerate((0, 16, 17, 19, 34, 38, 127)):
+            apart.events.take(CallerGone(f"prosa-1.{number}", cause, AT))
+    assert [line for line in logs if line["log_level"] == "error"] == []
+
+
+async def test_the_alarm_is_raised_by_what_asterisk_says_of_a_refused_call(
+    running: Followed, asterisk: FakeAmi
+) -> None:
+    with structlog.testing.capture_logs() as logs:
+        asterisk.tell("Hangup", **caller(1, Context="from-trunk"), Cause="42")
+        await running.until(lambda: len(running.records()) == 1)
+    assert ["503" in line["event"] for line in logs] == [True]
 
 
 async def test_it_connects_again_within_seconds_and_asks_for_the_whole_state(
