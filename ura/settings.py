@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     @classmethod
     def _known_zone(cls, value: str) -> str:
         try:
+    secret_keys_before: SecretStr = Field(default=SecretStr(""), description="former secret keys, comma between")
             ZoneInfo(value)
         except (LookupError, OSError) as error:
             raise ValueError(f"{value!r} is no time zone; America/Sao_Paulo is one") from error
@@ -65,6 +66,11 @@ class Settings(BaseSettings):
         return ZoneInfo(self.time_zone)
 
     @property
+    @property
+    def former_secret_keys(self) -> list[str]:
+        """What documents may still be sealed with (ura/crypto.py)."""
+        return [key.strip() for key in self.secret_keys_before.get_secret_value().split(",") if key.strip()]
+
     def db_url(self) -> str:
         return self.database_url or f"sqlite+aiosqlite:///{self.state_dir}/prosa.db"
 
