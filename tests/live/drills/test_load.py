@@ -17,7 +17,7 @@ from tests.bench.measure import family, memory_mb, open_files, percentile
 from tests.bench.probe import Probe, Timing
 from tests.live.conftest import House, eventually, start_house, stop_house
 from tests.live.drills.crowd import Crowd
-from tests.live.drills.tools import LANDLINE, inodes, no_channels
+from tests.live.drills.tools import LANDLINE, dropped, no_channels
 from ura.models import Call
 
 LASTS_S = 300
@@ -50,13 +50,6 @@ def probe(house: House, over: threading.Event) -> list[Timing]:
         finally:
             phone.close()
     return timings
-
-
-def dropped(house: House) -> int:
-    """Datagrams that the kernel threw away at Asterisk's sockets (its SIP port is open all the time)."""
-    rows = [line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:]]
-    ours = inodes([house.pid("asterisk")])
-    return sum(int(row[-1]) for row in rows if row[9] in ours)
 
 
 def grown(house: House) -> tuple[dict[str, float], int]:

@@ -14,28 +14,18 @@ from pathlib import Path
 import pytest
 
 from prosa import asterisk as asterisks
-from prosa.caller import Call as Phoned
 from prosa.caller import Caller, CallerError
 from prosa.heard import Fingerprints
 from tests.bench.measure import family
 from tests.conftest import free_port
 from tests.live.conftest import House, eventually, start_house, stop_house
-from tests.live.drills.tools import LANDLINE, calls_of, tickets_of, until
+from tests.live.drills.tools import LANDLINE, calls_of, complain, tickets_of, until
 from ura.settings import Settings
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
 
 KILLS, PHONES = 10, 2
 RTP = {"rtp_first_port": 47000, "rtp_last_port": 47999}
-
-
-async def complain(call: Phoned) -> None:
-    """Returns when the caller has been told that it is registered. Who knows the way cuts each prompt."""
-    await call.heard("greeting.welcome", timeout_s=10)
-    await call.press("4")
-    await call.heard("protocol.intro")
-    await call.press("1")
-    await call.heard("complaint.registered", timeout_s=15)
 
 
 @pytest.fixture

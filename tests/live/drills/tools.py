@@ -68,6 +68,27 @@ def restarted_after(call: Phoned, moment: float) -> float | None:
     return min((at - moment for at in began if at > moment), default=None)
 
 
+async def choose_by_letters(call: Phoned) -> None:
+    """Through sales and the second city, to the question for the first letters of the neighbourhood."""
+    await call.heard("greeting.welcome", "greeting.again")
+    await call.press("1")
+    await call.heard("protocol.intro")
+    await call.press("1")
+    for prompt, keys in (("choose.city", "2"), ("choose.method", "2")):
+        await call.heard(prompt, timeout_s=30)
+        await call.press(keys)
+    await call.heard("choose.letters")
+
+
+async def complain(call: Phoned) -> None:
+    """Who knows the way cuts each prompt. Returns when the caller has been told that it is registered."""
+    await call.heard("greeting.welcome", "greeting.again")
+    await call.press("4")
+    await call.heard("protocol.intro")
+    await call.press("1")
+    await call.heard("complaint.registered", timeout_s=15)
+
+
 async def tickets_of(house: House, callers: Iterable[str], category: str = "complaint") -> Counter[str]:
     """Caller → tickets of this category."""
     wanted = set(callers)
@@ -132,3 +153,10 @@ def sockets(pids: Iterable[int]) -> set[Listening]:
                 address, _, port = fields[1].partition(":")
                 found.add(Listening(proto, address, int(port, 16)))
     return found
+
+
+def dropped(house: House) -> int:
+    """Datagrams that the kernel threw away at sockets of Asterisk that are open now."""
+    rows = [line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:]]
+    mine = inodes([house.pid("asterisk")])
+    return sum(int(row[-1]) for row in rows if row[9] in mine)
