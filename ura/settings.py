@@ -32,6 +32,11 @@ class Settings(BaseSettings):
     trunk_hosts: str = Field(default="127.0.0.1", description="addresses that may send calls, comma between")
     max_calls: int = Field(default=250, description="calls that Asterisk accepts; one more gets 503")
 
+    queue_max_callers: int = Field(default=30, ge=1, description="callers who may wait in one queue; one more hears so")
+    queue_ring_s: int = Field(default=20, ge=3, description="an attendant's phone rings so long before the next one's")
+    queue_announce_s: int = Field(default=60, ge=5, description="a waiting caller hears the place again so often")
+    queue_offer_s: int = Field(default=40, ge=5, description="a waiting caller is offered a call back so often")
+
     agi_host: str = "127.0.0.1"
     agi_port: int = 4573
     agi_workers: int = Field(default=2, ge=1, le=16)
@@ -50,27 +55,27 @@ class Settings(BaseSettings):
 
     ami_secret: SecretStr = SecretStr("")
     secret_key: SecretStr = SecretStr("")
+    secret_keys_before: SecretStr = Field(default=SecretStr(""), description="former secret keys, comma between")
 
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
         try:
-    secret_keys_before: SecretStr = Field(default=SecretStr(""), description="former secret keys, comma between")
             ZoneInfo(value)
         except (LookupError, OSError) as error:
             raise ValueError(f"{value!r} is no time zone; America/Sao_Paulo is one") from error
         return value
 
     @property
-    def zone(self) -> ZoneInfo:
-        return ZoneInfo(self.time_zone)
-
-    @property
-    @property
     def former_secret_keys(self) -> list[str]:
         """What documents may still be sealed with (ura/crypto.py)."""
         return [key.strip() for key in self.secret_keys_before.get_secret_value().split(",") if key.strip()]
 
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+    @property
     def db_url(self) -> str:
         return self.database_url or f"sqlite+aiosqlite:///{self.state_dir}/prosa.db"
 
