@@ -42,7 +42,7 @@ class TicketFilter:
 
 async def open_tickets(session: AsyncSession, rows: Sequence[Row]) -> None:
     """Rows with the columns of Ticket, without status and closing. A ticket that is there stays as it is."""
-    complete = [{"tier": Tier.L1, **row, "status": TicketStatus.OPEN} for row in rows]
+    complete = [{"tier": Tier.L1, "contract_ref": "", **row, "status": TicketStatus.OPEN} for row in rows]
     await upsert.add_new(session, Ticket, complete)
     first_lines = [
         {
@@ -70,6 +70,7 @@ async def open_ticket(
     opened_by: str,
     now: datetime,
     call_id: str | None = None,
+    contract_ref: str = "",
 ) -> Ticket:
     """Open one, by its id: asked twice, the first stays and is given back."""
     row = {
@@ -82,6 +83,7 @@ async def open_ticket(
         "queue": queue,
         "opened_by": opened_by,
         "opened_at": now,
+        "contract_ref": contract_ref,
     }
     await open_tickets(session, [row])
     return await get_ticket(session, ticket_id)

@@ -1,5 +1,6 @@
 """Every table, one file each. Importing this package fills `Base.metadata`."""
 
+from ura.models.access import Access
 from ura.models.api_token import ApiToken
 from ura.models.attendant import Attendant
 from ura.models.audit import AuditEntry
@@ -8,17 +9,22 @@ from ura.models.call import Call, Door, Outcome, Witness
 from ura.models.call_step import CallStep
 from ura.models.callback import Callback, CallbackState
 from ura.models.city import City
+from ura.models.contract import Contract
 from ura.models.did import Did, DidKind
+from ura.models.dispute import Dispute
 from ura.models.erp_request import ErpRequest, ErpRequestState, Operation
 from ura.models.event import Event
 from ura.models.flow import Flow
 from ura.models.flow_version import FlowState, FlowVersion
 from ura.models.holiday import Holiday
+from ura.models.identification_attempt import AttemptKind, IdentificationAttempt
+from ura.models.invoice import Invoice, InvoiceStatus
 from ura.models.journal_offset import JournalOffset
 from ura.models.lead import Lead, LeadStatus
 from ura.models.neighbourhood import Coverage, Neighbourhood
 from ura.models.opt_out import OptOut
 from ura.models.outbox import OutboxMessage, OutboxState, Problem
+from ura.models.payment_promise import PaymentPromise, PromiseState
 from ura.models.plan import Audience, Plan
 from ura.models.plan_offer import PlanOffer
 from ura.models.prompt import Prompt, PromptKind
@@ -26,14 +32,19 @@ from ura.models.queue import Queue
 from ura.models.recording import Recording
 from ura.models.session import LoginSession
 from ura.models.step_answer import StepAnswer, StepResult
+from ura.models.subscriber import Subscriber
+from ura.models.subscriber_phone import SubscriberPhone
 from ura.models.survey_answer import SurveyAnswer
 from ura.models.ticket import Category, Ticket, TicketStatus, Tier
 from ura.models.ticket_event import TicketEvent, TicketEventKind
+from ura.models.trust_unlock import TrustUnlock, UnlockState
 from ura.models.user import Role, User
 from ura.models.waiting_list import WaitingListEntry
 
 __all__ = [
+    "Access",
     "ApiToken",
+    "AttemptKind",
     "Attendant",
     "Audience",
     "AuditEntry",
@@ -44,9 +55,11 @@ __all__ = [
     "CallbackState",
     "Category",
     "City",
+    "Contract",
     "Coverage",
     "Did",
     "DidKind",
+    "Dispute",
     "Door",
     "ErpRequest",
     "ErpRequestState",
@@ -55,6 +68,9 @@ __all__ = [
     "FlowState",
     "FlowVersion",
     "Holiday",
+    "IdentificationAttempt",
+    "Invoice",
+    "InvoiceStatus",
     "JournalOffset",
     "Lead",
     "LeadStatus",
@@ -65,9 +81,11 @@ __all__ = [
     "OutboxMessage",
     "OutboxState",
     "Outcome",
+    "PaymentPromise",
     "Plan",
     "PlanOffer",
     "Problem",
+    "PromiseState",
     "Prompt",
     "PromptKind",
     "Queue",
@@ -75,12 +93,16 @@ __all__ = [
     "Role",
     "StepAnswer",
     "StepResult",
+    "Subscriber",
+    "SubscriberPhone",
     "SurveyAnswer",
     "Ticket",
     "TicketEvent",
     "TicketEventKind",
     "TicketStatus",
     "Tier",
+    "TrustUnlock",
+    "UnlockState",
     "User",
     "WaitingListEntry",
     "Witness",

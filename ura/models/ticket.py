@@ -46,6 +46,7 @@ class Ticket(Base):
     summary: Mapped[str] = mapped_column(String(500), default="")
     phone: Mapped[str] = mapped_column(Phone, default="")
     queue: Mapped[str] = mapped_column(Key, default="")
+    contract_ref: Mapped[str] = mapped_column(Key, default="", index=True)  # the ERP's own id, "" while unknown
     opened_at: Mapped[datetime] = mapped_column(Moment)
     closed_at: Mapped[datetime | None] = mapped_column(Moment)
     opened_by: Mapped[str] = mapped_column(String(120), default="")

@@ -3,12 +3,13 @@
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from sqlalchemy import Enum, Numeric, String
+from sqlalchemy import BigInteger, Enum, Integer, Numeric, String
 
 Word = TypeVar("Word", bound=StrEnum)
 
 Uuid = String(32)  # uuid4 as hex, made by whoever wrote the record first
 Key = String(64)
+RowId = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts only an INTEGER primary key by itself
 NodePath = String(200)  # "node", or "flow/node" inside subflows
 Phone = String(20)  # E.164, "" when the caller hid it
 Money = Numeric(10, 2)
