@@ -35,13 +35,6 @@ def say(line: str) -> None:
     print(f"{datetime.now():%H:%M:%S} {line}", flush=True)
 
 
-def sipp_command(folder: Path) -> list[str]:
-    """SIPp of the machine, or the one beside Asterisk in its private root folder, which then sees `folder` too."""
-    if found := shutil.which("sipp"):
-        return [found]
-    raise SystemExit("SIPp is missing: apt-get install sip-tester")
-
-
 def measure_telephone(phone: Telephone, parts: list[str], plan: Plan, *, ours: bool) -> dict[str, object]:
     measured: dict[str, object] = {}
     if "cost" in parts:
@@ -135,17 +128,18 @@ def main() -> None:
 
 
 def _telephone(folder: Path, parts: list[str], plan: Plan) -> list[Figure]:
-    sipp = sipp_command(folder)
+    if not shutil.which("sipp"):
+        raise SystemExit("SIPp is missing: apt-get install sip-tester")
     service = make_settings(folder / "ours")
     lines = asyncio.run(_prepared(service))
     say(f"native dialplan: {len(lines)} applications for keys {KEYS}")
     native = make_settings(folder / "native")
     with Native.running(native, lines) as target:
         say("native")
-        first = measure_telephone(Telephone(target, sipp, folder / "sipp-native", say), parts, plan, ours=False)
+        first = measure_telephone(Telephone(target, folder / "sipp-native", say), parts, plan, ours=False)
     with Service.running(service, folder / "run.log") as ours:
         say("ours")
-        second = measure_telephone(Telephone(ours, sipp, folder / "sipp-ours", say), parts, plan, ours=True)
+        second = measure_telephone(Telephone(ours, folder / "sipp-ours", say), parts, plan, ours=True)
     return compare(first, second)
 
 

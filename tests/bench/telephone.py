@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.bench.load import Load, LoadResult
-from tests.bench.measure import cpu_s, family, memory_mb, open_files, percentile, udp_drops
+from tests.bench.measure import Drops, cpu_s, family, memory_mb, open_files, percentile
 from tests.bench.probe import Probe, Timing
 from tests.bench.stack import Target
 
 KEYS = "11111"
 CALL_S = 30
-PROBES_AT_ONCE = 10  # a probe mostly waits for prompts to end
+PROBES_AT_ONCE = 25  # a probe mostly waits for prompts to end
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Plan:
     """How much is measured; `quick` is for trying the bench itself."""
 
     cost_calls: int = 240
-    probes: int = 24
+    probes: int = 100
     held: int = 100
     sustained_calls: int = 5000  # 3,000 without a failure prove "under 0.1 %"; 5,000 show what grows
     knee_steps: tuple[int, ...] = (150, 200, 250, 300, 350, 400, 500, 600)
@@ -65,18 +65,25 @@ class Knee:
 
 
 class Telephone:
-    def __init__(self, target: Target, sipp: list[str], folder: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, target: Target, folder: Path, say: Callable[[str], None]) -> None:
         self._target = target
-        self._sipp = sipp
         self._folder = folder
         self._say = say
         self._runs = 0
 
     def _load(self, calls: int, per_second: float, at_once: int, call_s: float = CALL_S) -> Load:
+        """`calls` calls of `call_s` seconds with the keys spread over them."""
         self._runs += 1
-        load = Load(self._sipp, self._folder / str(self._runs), self._target.address)
-        load.start(self._target.number, calls=calls, per_second=per_second, at_once=at_once, call_s=call_s)
+        keys = [((n + 1) * call_s / (len(KEYS) + 1), key) for n, key in enumerate(KEYS)]
+        load = Load(self._folder / str(self._runs), self._target.address)
+        load.dial(self._target.number, keys, call_s, calls=calls, per_second=per_second, at_once=at_once)
         return load
+
+    def _drops(self) -> Drops:
+        """At Asterisk's sockets: SIP and media."""
+        settings = self._target.settings
+        media = range(settings.rtp_first_port, settings.rtp_last_port + 1)
+        return Drops(lambda port: port == settings.sip_port or port in media)
 
     def cost(self, calls: int) -> Cost:
         """CPU of all our processes (their ended children too) over `calls` calls of 30 s with five keys."""
@@ -91,14 +98,17 @@ class Telephone:
 
     def latency(self, probes: int, held: int) -> Latency:
         """Probe calls while `held` other calls are kept up."""
-        latency, before = Latency(), udp_drops()
-        load = self._load(probes * 40, 2 * held / CALL_S, held)
-        self._until_held(load, held)
-        with ThreadPoolExecutor(PROBES_AT_ONCE) as pool:
-            for timing in pool.map(self._probe, range(probes)):
-                self._keep(latency, timing)
-        load.stop()
-        latency.drops = udp_drops().receive_buffer - before.receive_buffer
+        latency = Latency()
+        with self._drops() as drops:
+            load = self._load(probes * 40, 2 * held / CALL_S, held)
+            try:
+                self._until_held(load, held)
+                with ThreadPoolExecutor(PROBES_AT_ONCE) as pool:
+                    for timing in pool.map(self._probe, range(probes)):
+                        self._keep(latency, timing)
+            finally:
+                load.stop()
+        latency.drops = drops.count
         self._say(
             f"latency: {len(latency.key_ms)} keys, median {percentile(latency.key_ms, 0.5):.2f} ms, "
             f"99 % {percentile(latency.key_ms, 0.99):.2f} ms, {latency.silent} silent, {latency.drops} drops"
@@ -118,12 +128,12 @@ class Telephone:
         self._load(min(calls, 100), per_second, at_once).wait(180)
         self._until_quiet()
         memory, files = self._memory(), open_files(self._target.pids())
-        before = udp_drops()
-        load = self._load(calls, per_second, at_once + 20, at_once / per_second)
-        result = load.wait(calls / per_second * 2 + 120)
-        drops = udp_drops().receive_buffer - before.receive_buffer
+        with self._drops() as drops:
+            result = self._load(calls, per_second, at_once + 20, at_once / per_second).wait(
+                calls / per_second * 2 + 120
+            )
         self._until_quiet()
-        sustained = Sustained(result, drops, memory, self._memory(), open_files(self._target.pids()) - files)
+        sustained = Sustained(result, drops.count, memory, self._memory(), open_files(self._target.pids()) - files)
         self._say(f"sustained: {sustained}")
         return sustained
 
@@ -132,15 +142,14 @@ class Telephone:
         knee = Knee()
         for at_once in steps:
             self._until_quiet()
-            load = self._load(int(at_once * 1.5), at_once / CALL_S * 1.1, at_once)
-            before = udp_drops()
-            if "agi" in self._target.groups():
-                self._until_held(load, at_once)
-                knee.agi_mb[at_once] = memory_mb(self._target.groups()["agi"])
-            result = load.wait(3 * CALL_S + 60)
-            drops = udp_drops().receive_buffer - before.receive_buffer
-            self._say(f"knee at {at_once}: {result}, {drops} drops")
-            if result.failed or drops or result.answer_p99_ms > 200:
+            with self._drops() as drops:
+                load = self._load(int(at_once * 1.5), at_once / CALL_S * 1.1, at_once)
+                if "agi" in self._target.groups():
+                    self._until_held(load, at_once)
+                    knee.agi_mb[at_once] = memory_mb(self._target.groups()["agi"])
+                result = load.wait(3 * CALL_S + 60)
+            self._say(f"knee at {at_once}: {result}, {drops.count} drops")
+            if result.failed or drops.count or result.answer_p99_ms > 200:
                 break
             knee.calls = at_once
         return knee
