@@ -180,6 +180,16 @@ class Acts:
         }
         return "erp_requested", data, {"request_id": request_id}
 
+    def _hear_outage(self, args: Args, key: str) -> "_Done":
+        """This call is explained by an outage. `wants_news`: tell the number when it is over."""
+        data = {
+            "outage_id": str(args["outage_id"]),
+            "contract_id": str(args.get("contract_id") or ""),
+            "phone": self._phone(args.get("phone"), needed=bool(args.get("wants_news"))),
+            "wants_news": bool(args.get("wants_news")),
+        }
+        return "outage_heard", data, {"outage_id": data["outage_id"]}
+
     def _id(self, what: str) -> str:
         return uuid5(NAMESPACE, f"{self._call.call_id}:{what}").hex
 
@@ -206,6 +216,7 @@ class Acts:
         "save_recording": _save_recording,
         "answer_survey": _answer_survey,
         "request_erp": _request_erp,
+        "hear_outage": _hear_outage,
     }
 
 

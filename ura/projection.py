@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import calls, erp_requests, events, leads, outbox, queues, surveys, tickets
+from ura import calls, erp_requests, events, leads, outages, outbox, queues, surveys, tickets
 from ura.errors import BadInput
 from ura.journal import Record
 from ura.models import Audience, Category, Door, LeadStatus, Operation, Outcome, StepResult, Witness
@@ -32,11 +32,13 @@ class BadRecord(BadInput):
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """`row` reads one record, `write` stores many; `bell` is rung once a batch (see ura.events)."""
+    """`row` reads one record, `write` stores many; `bell` is rung once a batch, with the ids in the column `about`
+    (see ura.events)."""
 
     row: Callable[[Data], Row]
     write: Callable[[AsyncSession, Sequence[Row]], Awaitable[None]]
     bell: str = ""
+    about: str = "id"
 
 
 async def apply(session: AsyncSession, record: Record) -> None:
@@ -57,7 +59,7 @@ async def apply_batch(session: AsyncSession, records: Iterable[Record]) -> None:
             raise BadRecord(f"{record.kind} {record.key} cannot be read: {error!r}") from error
         rows.setdefault(record.kind, []).append(row)
         if projection.bell:
-            touched.setdefault(projection.bell, {})[row["id"] if "id" in row else row["call_id"]] = None
+            touched.setdefault(projection.bell, {})[row[projection.about]] = None
     for kind, projection in PROJECTIONS.items():
         if kind in rows:
             await projection.write(session, rows[kind])
@@ -220,6 +222,17 @@ def _erp_request(data: Data) -> Row:
     }
 
 
+def _outage_heard(data: Data) -> Row:
+    return {
+        "outage_id": _id(data["outage_id"]),
+        "call_id": _id(data["call_id"]),
+        "contract_id": _text(data.get("contract_id"), 64),
+        "phone": _text(data.get("phone"), 20),
+        "wants_news": bool(data["wants_news"]),
+        "created_at": _moment(data["at"]),
+    }
+
+
 # -- reading values --------------------------------------------------------------------------------------------------
 
 
@@ -253,7 +266,7 @@ async def _write_step_answers(session: AsyncSession, rows: Sequence[Row]) -> Non
 # In the order of writing: a call before what happened in it, for whoever reads in between.
 PROJECTIONS: dict[str, Projection] = {
     "call_opened": Projection(_opened, calls.open_calls, bell="calls"),
-    "call_step": Projection(_step, calls.add_steps, bell="calls"),
+    "call_step": Projection(_step, calls.add_steps, bell="calls", about="call_id"),
     "call_queued": Projection(_queued, calls.enter_queue, bell="calls"),
     "call_answered": Projection(_answered, calls.answer, bell="calls"),
     "call_closed": Projection(_closed, calls.close, bell="calls"),
@@ -265,5 +278,6 @@ PROJECTIONS: dict[str, Projection] = {
     "callback_requested": Projection(_callback, queues.request_callbacks, bell="callbacks"),
     "message_queued": Projection(_message, outbox.enqueue_rows),
     "erp_requested": Projection(_erp_request, erp_requests.add_requests),
+    "outage_heard": Projection(_outage_heard, outages.add_calls, bell="outages", about="outage_id"),
     "survey_answered": Projection(_survey, surveys.add_answers),
 }

@@ -1,19 +1,19 @@
-"""What happens by the clock: heartbeats, and forgetting what nobody needs any more."""
+"""What happens by the clock: heartbeats, forgetting what nobody needs any more, telling what somebody waits for."""
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import structlog
 
-from ura import users
+from ura import outages, users
 from ura.db import Sessions
 from ura.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-HOUR_S = 3600.0
+MINUTE_S, HOUR_S = 60.0, 3600.0
 RENDER_EVERY_S = 300.0
 PENDING = "pending.json"  # ura.rendering.PENDING; its module would bring the audio libraries along
 
@@ -29,22 +29,31 @@ async def every(seconds: float, work: Callable[[], None]) -> None:
 
 
 class Housekeeping:
-    """Once an hour: log-ins that have ended."""
+    """In the database: each hour log-ins that have ended, each minute news for who waits for the end of an outage."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
 
     async def run(self) -> None:
+        await asyncio.gather(self._repeat(HOUR_S, self.hourly), self._repeat(MINUTE_S, self.minutely))
+
+    async def _repeat(self, seconds: float, work: Callable[[datetime], Awaitable[None]]) -> None:
         while True:
             try:
-                await self.step(datetime.now(UTC))
+                await work(datetime.now(UTC))
             except Exception as error:
-                log.warning("housekeeping put off for an hour", reason=type(error).__name__)
-            await asyncio.sleep(HOUR_S)
+                log.warning("housekeeping put off", for_s=seconds, reason=type(error).__name__)
+            await asyncio.sleep(seconds)
 
-    async def step(self, now: datetime) -> None:
+    async def hourly(self, now: datetime) -> None:
         async with self._sessions.begin() as session:
             await users.forget_old_sessions(session, now=now)
+
+    async def minutely(self, now: datetime) -> None:
+        async with self._sessions.begin() as session:
+            told = await outages.tell_who_waits(session, now=now)
+        if told:
+            log.info("told who waited for the end of an outage", told=told)
 
 
 async def render_waiting_names(settings: Settings) -> None:

@@ -45,6 +45,9 @@ def one_of_each() -> list[Record]:
             "message_queued", message_id=make_id(), call_id=call_id, kind="plans", to="+5511", payload={}, at=NOON
         ),
         make_record("survey_answered", answer_id=make_id(), call_id=call_id, question="csat", value="5", at=NOON),
+        make_record(
+            "outage_heard", outage_id=make_id(), call_id=call_id, contract_id="7", phone="", wants_news=True, at=NOON
+        ),
         make_record("erp_requested", request_id=make_id(), call_id=call_id, operation="trust_unlock", args={}, at=NOON),
     ]
 
@@ -130,7 +133,7 @@ async def test_one_batch_rings_each_bell_once(sessions: Sessions) -> None:
         await apply_batch(session, [*records, *one_of_each()])
     async with sessions() as session:
         bells = {event.kind: event.data["ids"] for event in await events.list_since(session, before)}
-    assert set(bells) == {"calls", "leads", "tickets", "callbacks"}
+    assert set(bells) == {"calls", "leads", "tickets", "callbacks", "outages"}
     assert len(bells["calls"]) == 2
     assert bells["calls"][0] == records[0].data["call_id"]
 

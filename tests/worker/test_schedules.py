@@ -50,7 +50,7 @@ async def test_log_ins_that_have_ended_are_forgotten(sessions: Sessions) -> None
                     expires_at=now - age + timedelta(hours=1),
                 )
             )
-    await Housekeeping(sessions).step(now)
+    await Housekeeping(sessions).hourly(now)
     async with sessions() as session:
         assert await session.scalar(select(func.count()).select_from(LoginSession)) == 1
 

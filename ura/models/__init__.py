@@ -23,6 +23,8 @@ from ura.models.journal_offset import JournalOffset
 from ura.models.lead import Lead, LeadStatus
 from ura.models.neighbourhood import Coverage, Neighbourhood
 from ura.models.opt_out import OptOut
+from ura.models.outage import Cause, Outage, OutageScope
+from ura.models.outage_call import OutageCall
 from ura.models.outbox import OutboxMessage, OutboxState, Problem
 from ura.models.payment_promise import PaymentPromise, PromiseState
 from ura.models.plan import Audience, Plan
@@ -54,6 +56,7 @@ __all__ = [
     "Callback",
     "CallbackState",
     "Category",
+    "Cause",
     "City",
     "Contract",
     "Coverage",
@@ -78,6 +81,9 @@ __all__ = [
     "Neighbourhood",
     "Operation",
     "OptOut",
+    "Outage",
+    "OutageCall",
+    "OutageScope",
     "OutboxMessage",
     "OutboxState",
     "Outcome",

@@ -1,0 +1,252 @@
+"""Which outage touches this line? Who wants to know when it is over?
+
+An outage is opened for places or parts of the fibre, and plays to exactly the callers whose contract hangs on one.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid4, uuid5
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ura import outbox, phones, queues, upsert
+from ura.coverage import plain
+from ura.erp import Contract
+from ura.errors import BadInput, NotFound, Refused
+from ura.models import Cause, Outage, OutageCall, OutageScope
+from ura.phones import PhoneKind
+from ura.upsert import Row
+
+NEWS = UUID("2f1c8f0a-7f6b-4c53-9d21-0d9f4cf6f2a1")
+CALLBACK_QUEUE = "l1"
+MOST_SCOPES = 500
+
+
+class OutageNotFound(NotFound):
+    code = "outage-not-found"
+
+
+class OutageIsOver(Refused):
+    code = "outage-is-over"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One thing that is touched. A neighbourhood is named with its city; a PON with its OLT."""
+
+    neighbourhood: str = ""
+    city: str = ""
+    olt: str = ""
+    pon: str = ""
+    cto: str = ""
+
+    def key(self) -> str:
+        """Raises BadInput when it names nothing, or two things."""
+        if self.neighbourhood and self.city and not (self.olt or self.pon or self.cto):
+            return f"neighbourhood:{plain(self.city)}/{plain(self.neighbourhood)}"[:200]
+        if self.cto and not (self.neighbourhood or self.pon):
+            return f"cto:{self.cto.strip().upper()}"[:200]
+        if self.olt and not (self.neighbourhood or self.cto):
+            olt, pon = self.olt.strip().upper(), self.pon.strip().upper()
+            return (f"pon:{olt} {pon}" if pon else f"olt:{olt}")[:200]
+        raise BadInput("name a neighbourhood with its city, an OLT, a PON with its OLT, or a CTO")
+
+
+def scope_keys(contract: Contract) -> list[str]:
+    """Everything this contract hangs on, as far as its ERP knows."""
+    access = contract.access
+    scopes = (
+        Scope(neighbourhood=contract.neighbourhood, city=contract.city),
+        Scope(olt=access.olt),
+        Scope(olt=access.olt, pon=access.pon),
+        Scope(cto=access.cto),
+    )
+    keys = []
+    for scope in scopes:
+        try:
+            keys.append(scope.key())
+        except BadInput:
+            continue
+    return list(dict.fromkeys(keys))
+
+
+async def open_outage(
+    session: AsyncSession,
+    *,
+    cause: Cause,
+    scopes: Iterable[Scope],
+    started_at: datetime,
+    ends_at: datetime | None,
+    opened_by: str,
+    now: datetime,
+    note: str = "",
+    outage_id: str = "",
+) -> Outage:
+    """Callers hear it from their next question on. By its id: asked twice, the first stays and is given back."""
+    if outage_id and (known := await session.get(Outage, outage_id)) is not None:
+        return known
+    keys = list(dict.fromkeys(scope.key() for scope in scopes))
+    if not 0 < len(keys) <= MOST_SCOPES:
+        raise BadInput(f"an outage touches 1 to {MOST_SCOPES} places or parts of the network, not {len(keys)}")
+    _check_estimate(started_at, ends_at)
+    outage = Outage(
+        id=outage_id or uuid4().hex,
+        cause=cause,
+        note=note.strip(),
+        started_at=started_at,
+        ends_at=ends_at,
+        opened_by=opened_by,
+        created_at=now,
+    )
+    session.add(outage)
+    await session.flush()
+    session.add_all(OutageScope(outage_id=outage.id, key=key) for key in keys)
+    await session.flush()
+    return outage
+
+
+async def change_outage(
+    session: AsyncSession,
+    outage: Outage,
+    *,
+    cause: Cause,
+    ends_at: datetime | None,
+    note: str,
+    scopes: Iterable[Scope] | None = None,
+) -> None:
+    """What callers hear from now on. `scopes` None: as they were."""
+    if outage.closed_at is not None:
+        raise OutageIsOver("this outage is over; open a new one")
+    _check_estimate(outage.started_at, ends_at)
+    outage.cause, outage.ends_at, outage.note = cause, ends_at, note.strip()
+    if scopes is not None:
+        keys = list(dict.fromkeys(scope.key() for scope in scopes))
+        if not 0 < len(keys) <= MOST_SCOPES:
+            raise BadInput(f"an outage touches 1 to {MOST_SCOPES} places or parts of the network, not {len(keys)}")
+        await session.execute(delete(OutageScope).where(OutageScope.outage_id == outage.id))
+        session.add_all(OutageScope(outage_id=outage.id, key=key) for key in keys)
+    await session.flush()
+
+
+async def close_outage(session: AsyncSession, outage: Outage, *, closed_by: str, now: datetime) -> int:
+    """It is over. Who asked is told, once; returns how many that were. Closing again changes nothing."""
+    if outage.closed_at is None:
+        outage.closed_at, outage.closed_by = now, closed_by
+        await session.flush()
+    return await tell_who_waits(session, now=now)
+
+
+async def get_outage(session: AsyncSession, outage_id: str) -> Outage:
+    outage = await session.get(Outage, outage_id)
+    if outage is None:
+        raise OutageNotFound(f"there is no outage {outage_id}")
+    return outage
+
+
+async def list_outages(session: AsyncSession, *, over: bool | None = None, limit: int = 100) -> Sequence[Outage]:
+    """Newest first. `over` False: those in progress only."""
+    query = select(Outage).order_by(Outage.started_at.desc(), Outage.id).limit(limit)
+    if over is not None:
+        query = query.where(Outage.closed_at.is_not(None) if over else Outage.closed_at.is_(None))
+    return (await session.scalars(query)).all()
+
+
+async def scopes_of(session: AsyncSession, outage_ids: Iterable[str]) -> dict[str, list[str]]:
+    rows = await session.execute(
+        select(OutageScope.outage_id, OutageScope.key)
+        .where(OutageScope.outage_id.in_(list(outage_ids)))
+        .order_by(OutageScope.key)
+    )
+    found: dict[str, list[str]] = {}
+    for outage_id, key in rows:
+        found.setdefault(outage_id, []).append(key)
+    return found
+
+
+async def is_any_open(session: AsyncSession, *, now: datetime) -> bool:
+    """Quick: most of the time there is none, and nobody need be looked up."""
+    query = select(Outage.id).where(Outage.closed_at.is_(None), Outage.started_at <= now).limit(1)
+    return await session.scalar(query) is not None
+
+
+async def find_for(session: AsyncSession, contract: Contract, *, now: datetime) -> Outage | None:
+    """The outage in progress that touches this contract; of several the one that lasts longest as far as is known."""
+    keys = scope_keys(contract)
+    if not keys:
+        return None
+    touched = select(OutageScope.outage_id).where(OutageScope.key.in_(keys))
+    query = (
+        select(Outage)
+        .where(Outage.closed_at.is_(None), Outage.started_at <= now, Outage.id.in_(touched))
+        .order_by(Outage.ends_at.desc().nulls_last(), Outage.started_at)
+        .limit(1)
+    )
+    return await session.scalar(query)
+
+
+# -- who rang because of it
+
+
+async def add_calls(session: AsyncSession, rows: Sequence[Row]) -> None:
+    """Rows with `outage_id`, `call_id`, `contract_id`, `phone`, `wants_news`, `created_at`. A wish is never taken back
+    by a record that does not know of it."""
+    insert = upsert.insert(upsert.dialect(session), OutageCall)
+    kept = insert.on_conflict_do_update(
+        index_elements=["outage_id", "call_id"],
+        set_={
+            "wants_news": OutageCall.wants_news | insert.excluded.wants_news,
+            "phone": func.coalesce(func.nullif(insert.excluded.phone, ""), OutageCall.phone),
+            "contract_id": func.coalesce(func.nullif(insert.excluded.contract_id, ""), OutageCall.contract_id),
+        },
+    )
+    await upsert.execute(session, kept, rows)
+
+
+async def count_calls(session: AsyncSession, outage_ids: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """Outage → calls that were told of it, people who want news of it."""
+    rows = await session.execute(
+        select(
+            OutageCall.outage_id,
+            func.count(),
+            func.count(func.distinct(func.nullif(OutageCall.phone, ""))).filter(OutageCall.wants_news.is_(True)),
+        )
+        .where(OutageCall.outage_id.in_(list(outage_ids)))
+        .group_by(OutageCall.outage_id)
+    )
+    return {outage_id: (calls, waiting) for outage_id, calls, waiting in rows}
+
+
+async def tell_who_waits(session: AsyncSession, *, now: datetime) -> int:
+    """Of outages that are over: a message to a mobile, a call back to any other line, once a number and outage.
+
+    Also called by the clock: a wish may come out of the journal after the outage was closed.
+    """
+    closed = select(Outage.id).where(Outage.closed_at.is_not(None))
+    waiting = (
+        update(OutageCall)
+        .where(OutageCall.wants_news.is_(True), OutageCall.told_at.is_(None), OutageCall.outage_id.in_(closed))
+        .values(told_at=now)
+        .returning(OutageCall.outage_id, OutageCall.phone, OutageCall.call_id)
+        .execution_options(synchronize_session=False)
+    )
+    news = {(outage_id, phone): call_id for outage_id, phone, call_id in await session.execute(waiting) if phone}
+    calls = []
+    for (outage_id, phone), call_id in sorted(news.items()):
+        news_id = uuid5(NEWS, f"{outage_id}:{phone}").hex
+        if phones.kind(phone) is PhoneKind.MOBILE:
+            payload = {"outage_id": outage_id}
+            await outbox.enqueue(
+                session, kind="outage_fixed", to=phone, payload=payload, now=now, message_id=news_id, call_id=call_id
+            )
+        else:
+            row = {"id": news_id, "call_id": call_id, "phone": phone, "queue": CALLBACK_QUEUE}
+            calls.append({**row, "not_before_at": now, "created_at": now})
+    await queues.request_callbacks(session, calls)
+    return len(news)
+
+
+def _check_estimate(started_at: datetime, ends_at: datetime | None) -> None:
+    if ends_at is not None and ends_at <= started_at:
+        raise BadInput("an outage cannot end before it began")
