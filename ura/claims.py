@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import String, Text, select, update
+from sqlalchemy import ColumnElement, String, Text, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -38,7 +38,9 @@ class Claims(Generic[Row]):
         self._waiting = waiting
         self._taken = taken
 
-    async def claim(self, session: AsyncSession, *, worker: str, now: datetime, limit: int) -> Sequence[Row]:
+    async def claim(
+        self, session: AsyncSession, *, worker: str, now: datetime, limit: int, only: ColumnElement[bool] | None = None
+    ) -> Sequence[Row]:
         """Take rows that are due; commit before working on them. No two workers ever take the same attempt.
 
         PostgreSQL: SKIP LOCKED. SQLite (which leaves that clause out): one statement is one writer. On both the state
@@ -47,7 +49,7 @@ class Claims(Generic[Row]):
         model = self._model
         due = (
             select(model.id)
-            .where(model.state == self._waiting, model.next_at <= now)
+            .where(model.state == self._waiting, model.next_at <= now, true() if only is None else only)
             .order_by(model.next_at)
             .limit(limit)
             .with_for_update(skip_locked=True)

@@ -1,49 +1,254 @@
 """The words of a message, made when it is sent: what it tells is what is true then."""
 
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
+from string import Formatter
+from typing import Any
 
 import yaml
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from ura import gsm7
+from ura.db import Sessions
+from ura.erp import SendChannel
 from ura.errors import BadInput
+from ura.gateways import Attachment, Outgoing
 from ura.models import Call, OutboxMessage, Plan
 
-
-@cache
-def _texts() -> dict[str, str]:
-    texts: dict[str, str] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
-    return texts
-
-
-async def text_of(session: AsyncSession, message: OutboxMessage) -> str:
-    """Raises BadInput for a kind that nobody writes, or when nothing is left to tell."""
-    match message.kind:
-        case "plans":
-            return await _plans(session, message)
-        case _:
-            raise BadInput(f"no text for messages of kind {message.kind!r}")
+Payload = Mapping[str, Any]
+TEMPLATE_PREFIX = "prosa_"
+TO_BE_COPIED = frozenset({"line", "pix", "link"})  # every sign of them counts
+# ERP operation → its texts for a plain yes and no.
+YES_OR_NO = {
+    "reboot_cpe": ("reboot_done", "reboot_refused"),
+    "session_reset": ("reset_done", "reset_refused"),
+    "send_invoice": ("invoice_sent", "invoice_not_sent"),
+}
+WITH_REFERENCE = {"open_ticket": "ticket_opened", "add_note": "note_added", "open_order": "order_opened"}
 
 
-async def _plans(session: AsyncSession, message: OutboxMessage) -> str:
+@dataclass(frozen=True, slots=True)
+class InvoiceToSend:
+    """What was checked and may go out. "" and b"" for what there is not; of line, PIX, link and PDF one is there."""
+
+    amount: Decimal
+    due_on: date
+    line: str = field(default="", repr=False)
+    pix: str = field(default="", repr=False)
+    link: str = field(default="", repr=False)
+    pdf: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """One text with its slots. `lines`: what SMS and e-mail say after it, where WhatsApp has no such choice."""
+
+    text: str
+    slots: Mapping[str, str]
+    lines: tuple[str, ...] = ()
+    whatsapp: str = ""
+    attachments: tuple[Attachment, ...] = ()
+
+
+async def _nobody(_contact: Payload) -> str:
+    raise BadInput("nobody here can look a contact up")
+
+
+async def _nothing(_payload: Payload) -> InvoiceToSend:
+    raise BadInput("nobody here can look an invoice up")
+
+
+class Writer:
+    """`contact`: the address that a payload's `contact` means, for messages that do not name theirs; `invoice`: what a
+    payload of kind `invoice` means. Both may raise BadInput (it is no longer there) or Unavailable (ask again)."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        *,
+        zone: tzinfo,
+        provider: str,
+        contact: Callable[[Payload], Awaitable[str]] = _nobody,
+        invoice: Callable[[Payload], Awaitable[InvoiceToSend]] = _nothing,
+    ) -> None:
+        self._sessions = sessions
+        self._zone = zone
+        self._provider = provider
+        self._contact = contact
+        self._invoice = invoice
+
+    async def __call__(self, message: OutboxMessage) -> Outgoing:
+        """Raises BadInput for a kind that nobody writes, or when nothing true is left to tell; Unavailable."""
+        to = message.to or await self._contact(message.payload.get("contact") or {})
+        try:
+            told = await self._tell(message)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BadInput(f"this {message.kind} does not say what to tell: {error!r}") from error
+        return self._outgoing(message, to, told)
+
+    async def _tell(self, message: OutboxMessage) -> _Told:
+        match message.kind:
+            case "plans":
+                async with self._sessions() as session:
+                    return await _plans(session, message)
+            case "proof":
+                return _proof(message.payload)
+            case "protocol":
+                return _Told("protocol", {"protocol": message.payload["protocol"]})
+            case "erp_result":
+                return _erp_result(message.payload, self._zone)
+            case "invoice":
+                return _invoice(await self._invoice(message.payload))
+            case _:
+                raise BadInput(f"no text for messages of kind {message.kind!r}")
+
+    def _outgoing(self, message: OutboxMessage, to: str, told: _Told) -> Outgoing:
+        texts, lines = _yaml()["texts"], _yaml()["invoice_lines"]
+        slots = {name: value or _yaml()["missing"] for name, value in told.slots.items()}
+        match message.channel:
+            case SendChannel.SMS:
+                body = [_yaml()["sms_from"] + texts[told.text], *(lines[name] for name in told.lines if name != "pdf")]
+                text = _fill(gsm7.plain("\n".join(body)), _without_accents({**slots, "provider": self._provider}))
+                return Outgoing(message.id, to, text)
+            case SendChannel.WHATSAPP:
+                name = told.whatsapp or told.text
+                return Outgoing(
+                    message.id,
+                    to,
+                    _fill(texts[name], slots),
+                    template=TEMPLATE_PREFIX + name,
+                    parameters=tuple(_one_line(slots[slot]) for slot in slots_of(texts[name])),
+                    attachments=told.attachments,
+                )
+            case SendChannel.EMAIL:
+                body = [texts[told.text], *(lines[name] for name in told.lines), self._provider]
+                subject = _yaml()["subjects"][message.kind].format(provider=self._provider, **slots)
+                text = "\n\n".join(_fill(line, slots) for line in body)
+                return Outgoing(message.id, to, text, subject=_one_line(subject), attachments=told.attachments)
+
+
+# -- one kind each
+
+
+async def _plans(session: AsyncSession, message: OutboxMessage) -> _Told:
     ids = message.payload.get("plan_ids", [])
     plans = (await session.scalars(select(Plan).where(Plan.id.in_(ids)).order_by(Plan.price))).all()
     if not plans:
         raise BadInput("the plans of this message are no longer offered")
     protocol = await session.scalar(select(Call.protocol).where(Call.id == message.call_id))
     lines = [
-        _texts()["plan"].format(
+        _yaml()["plan"].format(
             name=plan.name, speed=plan.speed_mbps, price=reais(plan.price), setup=reais(plan.setup_price)
         )
         for plan in plans
     ]
-    return _texts()["plans"].format(plans="; ".join(lines), protocol=protocol or "")
+    return _Told("plans", {"plans": "; ".join(lines), "protocol": protocol or ""})
+
+
+def _proof(payload: Payload) -> _Told:
+    """What was registered and when: that stays true whatever happens to the ticket later. `at` is local."""
+    moment = datetime.fromisoformat(payload["at"]).strftime(_yaml()["moment"])
+    text = f"proof_{payload['category']}"
+    known = text if text in _yaml()["texts"] else "proof_other"
+    return _Told(known, {"moment": moment, "protocol": payload["protocol"]})
+
+
+def _erp_result(payload: Payload, zone: tzinfo) -> _Told:
+    """What ura/erp_requests.py got for an answer. None, or "this system cannot": a person has to."""
+    operation, result = payload["operation"], payload["result"]
+    slots = {"protocol": payload["protocol"]}
+    if result is None or result.get("unsupported"):
+        return _Told("erp_failed", slots)
+    if operation == "trust_unlock":
+        until = result.get("until")
+        if result["verdict"] == "granted" and not until:
+            return _Told("unlock_granted_now", slots)
+        told = datetime.fromisoformat(until).astimezone(zone).strftime(_yaml()["moment"]) if until else ""
+        return _Told(_known(f"unlock_{result['verdict']}"), {**slots, "until": told})
+    if operation == "promise":
+        text = "promise_accepted" if result["accepted"] else "promise_refused"
+        return _Told(text, {**slots, "on": date.fromisoformat(result["on"]).strftime(_yaml()["day"])})
+    if operation in WITH_REFERENCE:
+        return _Told(WITH_REFERENCE[operation], {**slots, "reference": result["reference"]})
+    yes, no = YES_OR_NO[operation]
+    return _Told(yes if result["ok"] else no, slots)
+
+
+def _invoice(invoice: InvoiceToSend) -> _Told:
+    parts = {"line": invoice.line, "pix": invoice.pix, "link": invoice.link}
+    due = invoice.due_on.strftime(_yaml()["day"])
+    files: tuple[Attachment, ...] = ()
+    if invoice.pdf:
+        name = _yaml()["pdf_name"].format(due=invoice.due_on.isoformat())
+        files = (Attachment(name, "application/pdf", invoice.pdf),)
+    return _Told(
+        "invoice",
+        {"amount": reais(invoice.amount), "due": due, **parts},
+        lines=(*(name for name, part in parts.items() if part), *(["pdf"] if files else [])),
+        whatsapp="invoice_pdf" if files else "invoice_link",
+        attachments=files,
+    )
+
+
+# -- words
+
+
+@cache
+def _yaml() -> dict[str, Any]:
+    texts: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
+    return texts
+
+
+def stop_words() -> list[str]:
+    return list(_yaml()["stop_words"])
+
+
+def start_words() -> list[str]:
+    return list(_yaml()["start_words"])
+
+
+def templates() -> dict[str, str]:
+    """WhatsApp's templates as they are entered at Meta: name → body with `{{1}}`, `{{2}}` …"""
+    made = {}
+    for name, text in _yaml()["texts"].items():
+        if name != "invoice":  # of which WhatsApp has two others
+            numbers = {slot: f"{{{{{number}}}}}" for number, slot in enumerate(slots_of(text), 1)}
+            made[TEMPLATE_PREFIX + name] = text.format(**numbers)
+    return made
+
+
+def slots_of(text: str) -> list[str]:
+    """In the order in which they first appear."""
+    return list(dict.fromkeys(slot for _, slot, _, _ in Formatter().parse(text) if slot))
 
 
 def reais(amount: Decimal) -> str:
     """`R$ 1.234,50`; nothing to pay is said in a word."""
     if amount == 0:
-        return _texts()["free"]
+        return str(_yaml()["free"])
     return "R$ " + f"{amount:,.2f}".translate(str.maketrans(",.", ".,"))
+
+
+def _known(text: str) -> str:
+    if text not in _yaml()["texts"]:
+        raise BadInput(f"there is no text {text!r}")
+    return text
+
+
+def _fill(text: str, slots: Mapping[str, str]) -> str:
+    return text.format(**slots)
+
+
+def _without_accents(slots: Mapping[str, str]) -> dict[str, str]:
+    return {name: value if name in TO_BE_COPIED else gsm7.plain(value) for name, value in slots.items()}
+
+
+def _one_line(text: str) -> str:
+    """Meta refuses parameters with line breaks, tabs or many blanks; a mail's subject is one line."""
+    return re.sub(r"\s+", " ", text).strip()

@@ -1,26 +1,60 @@
 """Messages that leave the house. Written with their cause, claimed by one worker, tried again with growing pauses."""
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
 from uuid import uuid4
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, and_, func, not_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import upsert
-from ura.claims import Claims
-from ura.models import OutboxMessage, OutboxState
+from ura import paging, upsert
+from ura.claims import Claims, pause_after
+from ura.erp import SendChannel
+from ura.errors import NotFound
+from ura.models import OutboxMessage, OutboxState, Problem
+from ura.paging import Page
 from ura.upsert import Row
 
-MOST_ATTEMPTS = 12  # the last one about a day after the first
+MOST_ATTEMPTS = 12  # the last one 17 hours after the first; a night may lie between
+QUICK_PAUSE = timedelta(seconds=2)  # before the second try, while somebody is on the phone and waits
+WAITED_FOR = timedelta(minutes=30)
+# What a caller asks for in the call: he waits for it, so it goes at any hour and before the others.
+ASKED_FOR = frozenset({"plans", "proof", "invoice", "protocol", "unlock", "outage_known"})
+LEGAL_PROOFS = frozenset({"proof"})  # the law wants them to arrive: sent to whoever has opted out too
+GONE_OUT = (OutboxState.SENT, OutboxState.DELIVERED, OutboxState.READ)
+
 _CLAIMS = Claims(OutboxMessage, waiting=OutboxState.QUEUED, taken=OutboxState.SENDING)
 
 
+class MessageNotFound(NotFound):
+    code = "message-not-found"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageState:
+    """What may be said to a caller. `sent`: the gateway has it. `failed`: it will not be tried again by itself."""
+
+    word: Literal["queued", "sent", "failed"]
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageFilter:
+    state: OutboxState | None = None
+    channel: SendChannel | None = None
+    kind: str = ""
+    to: str = ""
+    call_id: str = ""
+
+
 async def enqueue_rows(session: AsyncSession, rows: Sequence[Row]) -> None:
-    """Rows with `id`, `kind`, `to`, `payload`, `call_id`, `created_at`. One that is there stays as it is."""
-    blank = {"state": OutboxState.QUEUED, "attempts": 0, "claimed_by": "", "last_error": ""}
-    await upsert.add_new(session, OutboxMessage, [{**blank, "next_at": row["created_at"], **row} for row in rows])
+    """Rows with `id`, `kind`, `to`, `payload`, `call_id`, `created_at`, and `channel` if it is not SMS. One that is
+    there stays as it is."""
+    blank = {"channel": SendChannel.SMS, "state": OutboxState.QUEUED, "attempts": 0, "claimed_by": "", "last_error": ""}
+    due = [{**blank, "next_at": row["created_at"], "urgent_until": _urgent_until(row), **row} for row in rows]
+    await upsert.add_new(session, OutboxMessage, due)
 
 
 async def enqueue(
@@ -30,33 +64,94 @@ async def enqueue(
     to: str,
     payload: dict[str, Any],
     now: datetime,
+    channel: SendChannel = SendChannel.SMS,
     message_id: str = "",
     call_id: str | None = None,
 ) -> str:
     """In the caller's transaction: the message goes out if, and only if, its cause is committed."""
-    message_id = message_id or uuid4().hex
-    row = {"id": message_id, "kind": kind, "to": to, "payload": payload, "call_id": call_id, "created_at": now}
+    row = {
+        "id": message_id or uuid4().hex,
+        "channel": channel,
+        "kind": kind,
+        "to": to,
+        "payload": payload,
+        "call_id": call_id,
+        "created_at": now,
+    }
     await enqueue_rows(session, [row])
-    return message_id
+    return str(row["id"])
 
 
-async def claim(session: AsyncSession, *, worker: str, now: datetime, limit: int = 20) -> Sequence[OutboxMessage]:
+async def message_state(session: AsyncSession, message_id: str) -> MessageState:
+    """For a call that waits. A message that is not written yet (the journal has it) is queued."""
+    query = select(OutboxMessage.state, OutboxMessage.problem).where(OutboxMessage.id == message_id)
+    row = (await session.execute(query)).one_or_none()
+    if row is None:
+        return MessageState("queued")
+    state, problem = row
+    if state is OutboxState.FAILED:
+        return MessageState("failed", problem)
+    return MessageState("sent" if state in GONE_OUT else "queued")
+
+
+async def is_due(session: AsyncSession, *, now: datetime, only: ColumnElement[bool]) -> bool:
+    """Read only, so that looking for work every second holds nobody up."""
+    query = select(OutboxMessage.id).where(OutboxMessage.state == OutboxState.QUEUED, OutboxMessage.next_at <= now)
+    return await session.scalar(query.where(only).limit(1)) is not None
+
+
+async def claim(
+    session: AsyncSession, *, worker: str, now: datetime, limit: int = 20, only: ColumnElement[bool] | None = None
+) -> Sequence[OutboxMessage]:
     """Take messages that are due; commit before sending."""
-    return await _CLAIMS.claim(session, worker=worker, now=now, limit=limit)
+    return await _CLAIMS.claim(session, worker=worker, now=now, limit=limit, only=only)
 
 
-async def mark_sent(session: AsyncSession, message: OutboxMessage, *, now: datetime) -> bool:
-    """The other side confirmed. False: this claim had been given up meanwhile and another worker has the message."""
-    return await _CLAIMS.settle(session, message, state=OutboxState.SENT, sent_at=now, last_error="")
+def urgent(channels: Collection[SendChannel], now: datetime) -> ColumnElement[bool]:
+    """A condition for `claim`: somebody waits for them."""
+    return and_(OutboxMessage.channel.in_(channels), OutboxMessage.urgent_until > now)
+
+
+def unhurried(channels: Collection[SendChannel], now: datetime) -> ColumnElement[bool]:
+    """The others."""
+    return and_(OutboxMessage.channel.in_(channels), not_(func.coalesce(OutboxMessage.urgent_until > now, False)))
+
+
+async def mark_sent(session: AsyncSession, message: OutboxMessage, *, now: datetime, **told: Any) -> bool:
+    """The other side confirmed. `told`: what it was told, and by whom (`to`, `text`, `provider`, `provider_id`).
+
+    False: this claim had been given up meanwhile and another worker has the message, or a receipt was faster.
+    """
+    values = {"state": OutboxState.SENT, "sent_at": now, "last_error": "", "problem": None, **told}
+    return await _CLAIMS.settle(session, message, **values)
 
 
 async def mark_failed(
-    session: AsyncSession, message: OutboxMessage, *, error: str, now: datetime, final: bool = False
+    session: AsyncSession,
+    message: OutboxMessage,
+    *,
+    error: str,
+    now: datetime,
+    problem: Problem | None = None,
+    after: timedelta | None = None,
+    may_be_quick: bool = False,
+    **told: Any,
 ) -> bool:
-    """Try again later; give up after MOST_ATTEMPTS, or at once when the other side said never (`final`)."""
-    if final or message.attempts >= MOST_ATTEMPTS:
-        return await _CLAIMS.settle(session, message, state=OutboxState.FAILED, last_error=error[:2000])
-    return await _CLAIMS.try_later(session, message, error=error, now=now)
+    """Try again later; give up after MOST_ATTEMPTS, or at once with a `problem`. `after`: the other side asked for
+    that much time. `may_be_quick`: it surely has not got the message, so a caller who waits need not wait long."""
+    error = error[:2000]
+    if problem is None and message.attempts >= MOST_ATTEMPTS:
+        problem = Problem.GAVE_UP
+    if problem is not None:
+        return await _CLAIMS.settle(
+            session, message, state=OutboxState.FAILED, problem=problem, last_error=error, **told
+        )
+    waited_for = message.urgent_until is not None and now < message.urgent_until
+    quick = may_be_quick and waited_for and message.attempts == 1
+    pause = max(QUICK_PAUSE if quick else pause_after(message.attempts), after or timedelta(0))
+    return await _CLAIMS.settle(
+        session, message, state=OutboxState.QUEUED, next_at=now + pause, last_error=error, **told
+    )
 
 
 async def release_stale(session: AsyncSession, *, claimed_before: datetime, now: datetime) -> int:
@@ -65,17 +160,46 @@ async def release_stale(session: AsyncSession, *, claimed_before: datetime, now:
 
 
 async def send_again(session: AsyncSession, message_id: str, *, now: datetime) -> bool:
-    """A person asks for one more round of attempts for a message that failed."""
+    """A person asks for one more round of attempts for a message that failed, at once whatever the hour is."""
     again = (
         update(OutboxMessage)
         .where(OutboxMessage.id == message_id, OutboxMessage.state == OutboxState.FAILED)
-        .values(state=OutboxState.QUEUED, attempts=0, next_at=now)
+        .values(
+            state=OutboxState.QUEUED,
+            problem=None,
+            attempts=0,
+            next_at=now,
+            urgent_until=now + WAITED_FOR,
+            provider="",
+            provider_id="",
+        )
         .returning(OutboxMessage.id)
         .execution_options(synchronize_session=False)
     )
     return await session.scalar(again) is not None
 
 
+async def get_message(session: AsyncSession, message_id: str) -> OutboxMessage:
+    message = await session.get(OutboxMessage, message_id)
+    if message is None:
+        raise MessageNotFound("There is no such message.")
+    return message
+
+
+async def list_messages(
+    session: AsyncSession, *, filters: MessageFilter | None = None, cursor: str = "", limit: int = 100
+) -> Page[OutboxMessage]:
+    """Newest first."""
+    conditions = paging.equal(OutboxMessage, filters or MessageFilter(), ("state", "channel", "kind", "to", "call_id"))
+    by = (OutboxMessage.created_at, OutboxMessage.id)
+    return await paging.fetch(session, OutboxMessage, conditions, by=by, cursor=cursor, limit=limit)
+
+
 async def count_by_state(session: AsyncSession) -> dict[OutboxState, int]:
     query = select(OutboxMessage.state, func.count()).group_by(OutboxMessage.state)
     return {state: count for state, count in await session.execute(query)}
+
+
+def _urgent_until(row: Row) -> datetime | None:
+    created: datetime = row["created_at"]
+    return created + WAITED_FOR if row["kind"] in ASKED_FOR and row["call_id"] else None

@@ -1,5 +1,6 @@
 """Settings: the only reader of the environment. Every name is `PROSA_` + the field's name in capitals."""
 
+import json
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -7,7 +8,7 @@ from secrets import token_urlsafe
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -16,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 class Settings(BaseSettings):
     """One installation. Durations carry their unit; every address is loopback unless somebody says otherwise."""
 
-    model_config = SettingsConfigDict(env_prefix="PROSA_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="PROSA_", extra="ignore", hide_input_in_errors=True)
 
     environment: Literal["development", "production"] = "development"
     state_dir: Path = ROOT / "var"
@@ -24,6 +25,13 @@ class Settings(BaseSettings):
     node: int = Field(default=0, ge=0, le=9, description="number of this node; part of every protocol number")
     time_zone: str = "America/Sao_Paulo"
     state_uf: str = Field(default="SP", pattern="^[A-Z]{2}$", description="state whose holidays are kept")
+
+    identify_misses: int = Field(default=10, ge=1, description="documents that one caller may miss in 24 hours")
+    identify_alarm_misses: int = Field(default=30, ge=1, description="misses of all callers in 5 minutes: an alarm")
+    identify_total_misses: int = Field(default=100, ge=1, description="misses of all callers in 5 minutes: nobody more")
+    unlock_days: int = Field(default=3, ge=1, le=30, description="a trust unlock lasts so long")
+    unlock_oldest_debt_days: int = Field(default=60, ge=1, description="older debts: no trust unlock")
+    promise_days: int = Field(default=10, ge=1, le=60, description="a promise of payment may be so far ahead")
 
     sip_host: str = "127.0.0.1"
     sip_port: int = 5060
@@ -34,6 +42,7 @@ class Settings(BaseSettings):
 
     queue_max_callers: int = Field(default=30, ge=1, description="callers who may wait in one queue; one more hears so")
     queue_ring_s: int = Field(default=20, ge=3, description="an attendant's phone rings so long before the next one's")
+    queue_wrap_up_s: int = Field(default=5, ge=0, description="an attendant's phone rests so long after a conversation")
     queue_announce_s: int = Field(default=60, ge=5, description="a waiting caller hears the place again so often")
     queue_offer_s: int = Field(default=40, ge=5, description="a waiting caller is offered a call back so often")
 
@@ -49,9 +58,80 @@ class Settings(BaseSettings):
 
     asterisk_dir: str = Field(default="", description="private root folder with Asterisk; empty: found or installed")
     tts_engines: str = Field(default="recorded,gtts,kokoro,espeak", description="order in which engines are tried")
+    signal_watch_dbm: float = Field(default=-25.0, description="received power at and above which a line is well")
+    signal_bad_dbm: float = Field(default=-27.0, description="received power below which a technician has to come")
+    radius_accounting_url: SecretStr = Field(
+        default=SecretStr(""), description="database with FreeRADIUS's radacct, as SQLAlchemy writes it; empty: none"
+    )
+    radius_interim_s: int = Field(default=600, ge=30, description="how often NASes tell of a session")
+    radius_coa_secret: SecretStr = Field(
+        default=SecretStr(""), description="secret for ending sessions at the NAS (RFC 5176); empty: not done"
+    )
+    radius_coa_port: int = 3799
+    genieacs_url: str = Field(default="", description="north-bound interface of GenieACS; empty: none")
+
     drain_s: int = Field(default=30, ge=0, description="at a stop, calls in progress get so long to end")
-    sms_url: str = Field(default="", description="generic HTTP SMS gateway; empty: messages wait in the outbox")
     log_level: str = "INFO"
+
+    erp: Literal["local", "sgp", "hubsoft", "ixc", "mkauth"] = Field(
+        default="local", description="the provider's own system; local: the tables of this installation"
+    )
+    erp_url: str = Field(default="", description="its address: https, or http inside the provider's own network")
+    erp_ca_file: Path | None = Field(default=None, description="certificate of an authority of the provider's own")
+    sgp_token: SecretStr = SecretStr("")
+    sgp_app: str = ""
+    sgp_ticket_type: int = Field(default=5, ge=1, description="kind of occurrence that our tickets get")
+    sgp_order_type: int = Field(default=0, ge=0, description="kind of occurrence that visits get; 0: as tickets")
+    hubsoft_client_id: str = ""
+    hubsoft_client_secret: SecretStr = SecretStr("")
+    hubsoft_user: str = ""
+    hubsoft_password: SecretStr = SecretStr("")
+    hubsoft_unlock_days: int = Field(default=1, ge=1, le=30, description="how long a trust unlock shall hold")
+    hubsoft_cep: str = Field(default="", pattern=r"^(\d{8})?$", description="of the town; plans and leads need one")
+    ixc_token: SecretStr = SecretStr("")
+    ixc_subject: int = Field(default=1, ge=1, description="id of the subject that tickets and visits get")
+    ixc_department: int = Field(default=1, ge=1, description="id of the department that gets them")
+    ixc_branch: int = Field(default=1, ge=1, description="id of the branch that visits belong to")
+    mkauth_client_id: str = ""
+    mkauth_client_secret: SecretStr = SecretStr("")
+
+    provider_name: str = Field(default="Provedor", min_length=1, max_length=40, description="who signs a message")
+    message_first_hour: int = Field(default=8, ge=0, le=23, description="local; before it no phone rings unasked")
+    message_last_hour: int = Field(default=22, ge=1, le=24, description="local; from it on no phone rings unasked")
+
+    sms_url: str = Field(default="", description="any SMS gateway with an HTTP API; empty: none, or Zenvia")
+    sms_headers: SecretStr = Field(default=SecretStr("{}"), description="JSON: name to value")
+    sms_body: str = Field(default='{"id": "{id}", "to": "{to}", "text": "{text}"}', description="JSON or a=b&c=d")
+    sms_id_path: str = Field(default="id", description="where the answer has the gateway's id: messages.0.id")
+    sms_status_path: str = Field(default="", description="where the answer has the gateway's word; empty: HTTP counts")
+    sms_taken_words: str = Field(default="", description="words there that mean yes, comma between")
+    sms_refused_words: str = Field(default="", description="words there that mean never")
+    sms_unknown_words: str = Field(default="", description="words there that mean: no such number")
+    sms_hook_secret: SecretStr = Field(default=SecretStr(""), description="what the gateway's webhook must know")
+    sms_hook_id_path: str = Field(default="id", description="where a receipt has the gateway's id, or ours")
+    sms_hook_status_path: str = Field(default="status", description="where a receipt has its word")
+    sms_hook_from_path: str = Field(default="from", description="where a reply has its number")
+    sms_hook_text_path: str = Field(default="text", description="where a reply has its text")
+    sms_delivered_words: str = Field(default="delivered", description="words of a receipt for: it arrived")
+    sms_undelivered_words: str = Field(default="undelivered,failed,rejected,expired", description="and for: it did not")
+
+    zenvia_url: str = "https://api.zenvia.com"
+    zenvia_token: SecretStr = Field(default=SecretStr(""), description="X-API-TOKEN; set: SMS goes by Zenvia")
+    zenvia_from: str = Field(default="", description="the sender id of the SMS channel at Zenvia")
+    zenvia_hook_secret: SecretStr = Field(default=SecretStr(""), description="header X-Prosa-Secret of its webhook")
+
+    whatsapp_url: str = "https://graph.facebook.com/v23.0"
+    whatsapp_phone_id: str = Field(default="", pattern="^[0-9]*$", description="Meta's id of our number")
+    whatsapp_token: SecretStr = Field(default=SecretStr(""), description="set: WhatsApp by Meta's Cloud API")
+    whatsapp_app_secret: SecretStr = Field(default=SecretStr(""), description="signs Meta's webhooks")
+    whatsapp_verify_token: SecretStr = Field(default=SecretStr(""), description="ours; entered at Meta")
+
+    smtp_host: str = Field(default="", description="set: mail by this server")
+    smtp_port: int = 587
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    mail_from: str = Field(default="", description="Provedor <nao-responda@provedor.example>")
 
     ami_secret: SecretStr = SecretStr("")
     secret_key: SecretStr = SecretStr("")
@@ -65,6 +145,42 @@ class Settings(BaseSettings):
         except (LookupError, OSError) as error:
             raise ValueError(f"{value!r} is no time zone; America/Sao_Paulo is one") from error
         return value
+
+    @field_validator("sms_headers")
+    @classmethod
+    def _headers_are_text(cls, value: SecretStr) -> SecretStr:
+        try:
+            headers = json.loads(value.get_secret_value())
+        except ValueError:
+            headers = None
+        if not isinstance(headers, dict) or not all(isinstance(each, str) for each in headers.values()):
+            raise ValueError('write JSON like {"Authorization": "Bearer …"}')
+        return value
+
+    @model_validator(mode="after")
+    def _channels_are_whole(self) -> "Settings":
+        """Half a channel would be found out by the first message that fails."""
+        missing = [
+            f"{here} is set, but not PROSA_{needed.upper()}"
+            for here, is_set, needed in (
+                ("PROSA_ZENVIA_TOKEN", self.zenvia_token, "zenvia_from"),
+                ("PROSA_WHATSAPP_TOKEN", self.whatsapp_token, "whatsapp_phone_id"),
+                ("PROSA_SMTP_HOST", self.smtp_host, "mail_from"),
+            )
+            if is_set and not getattr(self, needed)
+        ]
+        if self.sms_url and self.zenvia_token:
+            missing.append("PROSA_SMS_URL and PROSA_ZENVIA_TOKEN are both set; choose one way for SMS")
+        if self.message_first_hour >= self.message_last_hour:
+            missing.append("PROSA_MESSAGE_FIRST_HOUR must be before PROSA_MESSAGE_LAST_HOUR")
+        if missing:
+            raise ValueError("; ".join(missing))
+        return self
+
+    @property
+    def inbox_dir(self) -> Path:
+        """Messages of a development installation without gateways."""
+        return self.state_dir / "inbox"
 
     @property
     def former_secret_keys(self) -> list[str]:

@@ -10,25 +10,59 @@ import structlog
 
 from ura import health, logs, settings
 from ura.adapters.ami import Ami
-from ura.adapters.sms import HttpSms
+from ura.adapters.demo_inbox import DemoInbox
+from ura.adapters.mail import Mail
+from ura.adapters.sms import HttpSms, SmsApi
+from ura.adapters.whatsapp import WhatsApp
+from ura.adapters.zenvia import Zenvia
 from ura.db import make_engine, make_sessions
+from ura.erp import SendChannel
+from ura.gateways import Gateway
 from ura.journal import Journal
+from ura.messages import Writer
 from worker.ami_events import BEAT_S, AmiEvents
-from worker.deliveries import Deliveries
+from worker.deliveries import Deliveries, Hours
 from worker.projector import Projector
 from worker.schedules import Housekeeping, every, render_waiting_names
 
 log = structlog.get_logger(__name__)
 
 
+def make_gateways(config: settings.Settings, client: httpx.AsyncClient) -> dict[SendChannel, Gateway]:
+    """The ways out that are set up; in development the demo inbox takes what has none."""
+    made: dict[SendChannel, Gateway] = {}
+    if config.environment == "development":
+        made = dict.fromkeys(SendChannel, DemoInbox(config.inbox_dir))
+    if config.sms_url:
+        made[SendChannel.SMS] = HttpSms(SmsApi.from_settings(config), client)
+    if token := config.zenvia_token.get_secret_value():
+        made[SendChannel.SMS] = Zenvia(client, url=config.zenvia_url, token=token, sender=config.zenvia_from)
+    if token := config.whatsapp_token.get_secret_value():
+        made[SendChannel.WHATSAPP] = WhatsApp(
+            client, url=config.whatsapp_url, phone_id=config.whatsapp_phone_id, token=token
+        )
+    if config.smtp_host:
+        made[SendChannel.EMAIL] = Mail(
+            host=config.smtp_host,
+            port=config.smtp_port,
+            security=config.smtp_security,
+            sender=config.mail_from,
+            user=config.smtp_user,
+            password=config.smtp_password.get_secret_value(),
+        )
+    return made
+
+
 async def serve(config: settings.Settings) -> None:
     """Until SIGTERM or SIGINT; then what lies in the journals is applied once more."""
     engine = make_engine(config.db_url)
     sessions = make_sessions(engine)
-    projector = Projector(config.journal_dir, sessions)
     journal = Journal(config.journal_dir, "worker")
     client = httpx.AsyncClient()
-    deliveries = Deliveries(sessions, HttpSms(config.sms_url, client) if config.sms_url else None)
+    hours = Hours(config.message_first_hour, config.message_last_hour, config.zone)
+    writer = Writer(sessions, zone=config.zone, provider=config.provider_name)
+    deliveries = Deliveries(sessions, make_gateways(config, client), writer, hours)
+    projector = Projector(config.journal_dir, sessions, {"message_queued": deliveries.wake})
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -7,7 +7,7 @@ import pytest
 from tests.factories import NOON, later, make_record
 from ura import claims, outbox
 from ura.db import Sessions, make_engine, make_sessions
-from ura.models import OutboxMessage, OutboxState
+from ura.models import OutboxMessage, OutboxState, Problem
 from ura.projection import apply_batch
 
 
@@ -107,7 +107,7 @@ async def test_a_failure_is_tried_again_later_and_later_until_given_up(sessions:
     async with sessions.begin() as session:
         (message,) = await outbox.claim(session, worker="w1", now=now)
         assert (message.attempts, message.last_error) == (1, "504")
-        assert await outbox.mark_failed(session, message, error="never", now=now, final=True)
+        assert await outbox.mark_failed(session, message, error="never", now=now, problem=Problem.REFUSED)
     async with sessions() as session:
         assert await outbox.count_by_state(session) == {OutboxState.FAILED: 1}
 

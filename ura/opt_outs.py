@@ -1,0 +1,103 @@
+"""Who wants no messages: by channel and address. Asked again before each message goes out."""
+
+import unicodedata
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ura import audit, paging, phones, upsert
+from ura.erp import SendChannel
+from ura.errors import BadInput
+from ura.models import OptOut
+from ura.paging import Page
+
+BY_REPLY = "reply"
+LONGEST_ADDRESS = 120  # outbox.to
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What somebody wrote back to a message."""
+
+    channel: SendChannel
+    sender: str = field(repr=False)
+    text: str = field(repr=False)
+
+
+def address(channel: SendChannel, written: str) -> str:
+    """As it is stored: E.164, or an e-mail address in small letters. Raises BadInput."""
+    if channel is SendChannel.EMAIL:
+        found = written.strip().lower()
+        name, _, domain = found.partition("@")
+        sound = name and "." in domain and "@" not in domain and found.isprintable() and " " not in found
+        if not sound or len(found) > LONGEST_ADDRESS:
+            raise BadInput("This is no e-mail address. Write it as ana@example.com.")
+        return found
+    if not (phone := phones.to_e164(written)):
+        raise BadInput("This is no telephone number. Write it with its area code, as 11933330002.")
+    return phone
+
+
+def masked(channel: SendChannel, target: str) -> str:
+    """Enough to tell two apart, not enough to reach one: "+5511*****0002", "a***@example.com"."""
+    if channel is not SendChannel.EMAIL:
+        return phones.mask(target)
+    name, _, domain = target.partition("@")
+    return f"{name[:1]}***@{domain}"
+
+
+async def has_opted_out(session: AsyncSession, *, channel: SendChannel, to: str) -> bool:
+    return await session.get(OptOut, (channel, to.lower())) is not None
+
+
+async def opt_out(session: AsyncSession, *, channel: SendChannel, target: str, by: str, now: datetime) -> None:
+    """`target` as `address` gives it. Twice is once. Written down in the audit, masked."""
+    if await has_opted_out(session, channel=channel, to=target):
+        return
+    row = {"channel": channel, "target": target, "by": by, "at": now}
+    await upsert.add_new(session, OptOut, [row])
+    await audit.record(session, actor=by, action="opted-out", subject=masked(channel, target), detail={"on": channel})
+
+
+async def opt_in(session: AsyncSession, *, channel: SendChannel, target: str, by: str) -> None:
+    """Messages may go there again."""
+    await session.execute(delete(OptOut).where(OptOut.channel == channel, OptOut.target == target))
+    await audit.record(session, actor=by, action="opted-in", subject=masked(channel, target), detail={"on": channel})
+
+
+async def hear(
+    session: AsyncSession, reply: Reply, *, stop: Collection[str], start: Collection[str], now: datetime
+) -> bool:
+    """A reply that is one of the words `stop` or `start`, and nothing else, does it. Returns whether it was."""
+    said = _bare(reply.text)
+    if said not in {_bare(word) for word in (*stop, *start)}:
+        return False
+    try:
+        target = address(reply.channel, reply.sender)
+    except BadInput:
+        return False
+    if said in {_bare(word) for word in stop}:
+        await opt_out(session, channel=reply.channel, target=target, by=BY_REPLY, now=now)
+    else:
+        await opt_in(session, channel=reply.channel, target=target, by=BY_REPLY)
+    return True
+
+
+async def list_opt_outs(session: AsyncSession, *, cursor: str = "", limit: int = 100) -> Page[OptOut]:
+    """Newest first."""
+    return await paging.fetch(session, OptOut, (), by=(OptOut.at, OptOut.target), cursor=cursor, limit=limit)
+
+
+async def opted_out_among(session: AsyncSession, targets: Sequence[str]) -> set[tuple[SendChannel, str]]:
+    """Which of these addresses are in the list."""
+    found = await session.execute(select(OptOut.channel, OptOut.target).where(OptOut.target.in_(targets)))
+    return {(channel, target) for channel, target in found}
+
+
+def _bare(text: str) -> str:
+    """ "Pare!" and " PARE " are the same word."""
+    letters = unicodedata.normalize("NFKD", text[:40]).casefold()
+    return "".join(sign for sign in letters if sign.isalnum())
