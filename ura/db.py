@@ -1,10 +1,12 @@
 """Engine, session factory, Base. SQLite (WAL) is the embedded default, PostgreSQL (psycopg 3) is production."""
 
+import os
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
-from sqlalchemy import DateTime, Dialect, MetaData, TypeDecorator, event
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy import URL, DateTime, Dialect, MetaData, TypeDecorator, event, make_url
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
@@ -47,20 +49,44 @@ Sessions = async_sessionmaker[AsyncSession]
 def make_engine(url: str) -> AsyncEngine:
     """An engine with the settings that the promises need: on SQLite WAL and `synchronous=FULL` (a power cut loses
     nothing that was committed), on PostgreSQL a statement time-out of 2 s."""
-    if url.startswith("sqlite"):
-        engine = create_async_engine(url, connect_args={"timeout": 5})
-
-        @event.listens_for(engine.sync_engine, "connect")
-        def _pragmas(connection: Any, _record: Any) -> None:
-            cursor = connection.cursor()
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
-                cursor.execute(f"PRAGMA {pragma}")
-            cursor.close()
-
-        return engine
+    target = make_url(url)
+    if target.get_backend_name() == "sqlite":
+        return _sqlite_engine(target)
     return create_async_engine(
         url, pool_pre_ping=True, connect_args={"connect_timeout": 2, "options": "-c statement_timeout=2000"}
     )
+
+
+def _sqlite_engine(target: URL) -> AsyncEngine:
+    """The file is there or the database is away: it is not made anew (`mode=rw`; `ura.migrate` makes it). And a
+    connection keeps to its file whatever the file is called now: one whose file was moved, or replaced by a backup,
+    would go on writing where nobody looks. So it is given up before its next use."""
+    path = os.path.abspath(target.database or "")
+    target = target.set(database=f"file:{quote(path)}?mode=rw", query={"uri": "true"})
+    engine = create_async_engine(target, connect_args={"timeout": 5})
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _pragmas(connection: Any, record: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+        record.info["file"] = _file_at(path)
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def _still_there(_connection: Any, record: Any, _proxy: Any) -> None:
+        if record.info["file"] != _file_at(path):
+            raise DisconnectionError("the database file is another one now, or none")  # the pool connects again
+
+    return engine
+
+
+def _file_at(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def make_sessions(engine: AsyncEngine) -> Sessions:
