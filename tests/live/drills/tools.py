@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import select
 
@@ -103,6 +104,15 @@ async def calls_of(house: House, callers: Iterable[str]) -> list[Call]:
     wanted = set(callers)
     async with house.sessions() as session:
         return [call for call in await session.scalars(select(Call)) if call.caller in wanted]
+
+
+async def waiting_records(house: House) -> int:
+    """Journal records that the database does not have yet; what the health page says."""
+    async with httpx.AsyncClient() as api:
+        text = (await api.get(f"http://127.0.0.1:{house.settings.http_port}/metrics", timeout=15)).text
+    found = re.search(r"^ura_journal_waiting_records (\d+)", text, re.MULTILINE)
+    assert found, text
+    return int(found[1])
 
 
 async def token(house: House, *scopes: str) -> str:

@@ -4,15 +4,12 @@ It runs in a mount namespace of its own, with its own /etc/hosts and /etc/resolv
 of the prompts. PostgreSQL is reached by a name, and besides /etc/hosts there is only a name server that never answers.
 """
 
-import re
 import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import httpx
 
 from tests.live.conftest import House, start_house, stop_house
 from tests.live.drills.postgres import Postgres
@@ -57,14 +54,6 @@ class HardTimes:
     def told(self, door: str, words: str, since: int = 0) -> list[str]:
         """Lines of a door's log, from that character on."""
         return [line for line in self.house.log(door)[since:].splitlines() if words in line]
-
-    async def waiting(self) -> int:
-        """Journal records that the database does not have yet; what the health page says."""
-        async with httpx.AsyncClient() as api:
-            text = (await api.get(f"http://127.0.0.1:{self.settings.http_port}/metrics", timeout=15)).text
-        found = re.search(r"^ura_journal_waiting_records (\d+)", text, re.MULTILINE)
-        assert found, text
-        return int(found[1])
 
 
 def _prompt(folder: Path, key: str) -> Path:

@@ -9,7 +9,7 @@ import pytest
 from tests.bench.probe import Probe, Timing
 from tests.live.conftest import eventually
 from tests.live.drills.hard_times.house import HardTimes
-from tests.live.drills.tools import LANDLINE, calls_of, complain, no_channels, tickets_of
+from tests.live.drills.tools import LANDLINE, calls_of, complain, no_channels, tickets_of, waiting_records
 from ura import outbox
 from ura.models import OutboxMessage, OutboxState
 
@@ -42,7 +42,7 @@ async def test_half_a_minute_without_database_and_names_is_not_noticed_on_the_ph
         calls = [await phone.dial(LANDLINE, from_=number) for number in numbers]
         ringing = [asyncio.to_thread(ring, times) for _ in range(6)]
         timings, _ = await asyncio.gather(asyncio.gather(*ringing), asyncio.gather(*map(complain, calls)))
-        waiting = await times.waiting()
+        waiting = await waiting_records(house)
         while time.monotonic() - gone_at < AWAY_S:
             await asyncio.sleep(0.2)
         for call in calls:
@@ -58,7 +58,7 @@ async def test_half_a_minute_without_database_and_names_is_not_noticed_on_the_ph
 
     async def drained() -> bool:
         found = await calls_of(house, numbers)
-        return len(found) == 4 and all(call.ended_at for call in found) and not await times.waiting()
+        return len(found) == 4 and all(call.ended_at for call in found) and not await waiting_records(house)
 
     await eventually(drained, 30)
     assert await tickets_of(house, numbers) == dict.fromkeys(numbers, 1)
