@@ -16,9 +16,11 @@ class AuditIsAppendOnly(Refused):
     code = "audit-is-append-only"
 
 
-async def record(session: AsyncSession, *, actor: str, action: str, subject: str, detail: dict[str, Any]) -> None:
-    """Add one line. `actor` and `subject` are names of ours (user, token, id), never a caller's data."""
-    session.add(AuditEntry(at=datetime.now(UTC), actor=actor, action=action, subject=subject, detail=detail))
+async def record(
+    session: AsyncSession, *, actor: str, action: str, subject: str, detail: dict[str, Any], at: datetime | None = None
+) -> None:
+    """Add one line. `actor` and `subject` are names of ours (user, token, id), never a caller's data. `at`: now."""
+    session.add(AuditEntry(at=at or datetime.now(UTC), actor=actor, action=action, subject=subject, detail=detail))
     await session.flush()
 
 

@@ -20,8 +20,9 @@ _IDS = frozenset({"uniqueid", "linkedid", "call_id", "ticket_id", "lead_id", "pr
 _EDGE, _END = r"(?<![\w.:/-])", r"(?![\w:/]|[.-]\d)"
 _CPF = re.compile(rf"{_EDGE}\d{{3}}\.?(\d{{3}})\.?(\d{{3}})-?(\d{{2}}){_END}")
 _CNPJ = re.compile(rf"{_EDGE}\d{{2}}\.?\d{{3}}\.?(\d{{3}})/?(\d{{4}})-?\d{{2}}{_END}")
-# +55 (11) 93333-0002, 5511933330002, 11933330002, 1133330001: area code without zeros, first digit 2 to 9.
-_PHONE = re.compile(rf"(?<![\w.:/-])\+?(?:55)?\s?\(?[1-9][1-9]\)?\s?9?[2-9]\d{{3}}[-\s]?(\d{{4}}){_END}")
+# +55 (11) 93333-0002, 5511933330002, 11933330002, 1133330001: area code without zeros; nine digits after a 9 (São Paulo
+# has mobiles that go on with any digit), or eight after 2 to 9.
+_PHONE = re.compile(rf"(?<![\w.:/-])\+?(?:55)?\s?\(?[1-9][1-9]\)?\s?(?:9\d{{4}}|[2-9]\d{{3}})[-\s]?(\d{{4}}){_END}")
 
 
 def redact(text: str) -> str:
@@ -98,6 +99,7 @@ def configure(*, environment: str, level: str = "INFO", stream: TextIO | None = 
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells every URL it asks, and some have a token in them
+    logging.getLogger("aiosqlite").setLevel(logging.INFO)  # at DEBUG it writes the values of every statement
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -156,9 +156,11 @@ def upgrade() -> None:
     op.create_index(op.f("ix_identification_attempt_subject_at"), "identification_attempt", ["subject", "at"])
     op.add_column("ticket", sa.Column("contract_ref", sa.String(length=64), server_default="", nullable=False))
     op.create_index(op.f("ix_ticket_contract_ref"), "ticket", ["contract_ref"])
+    op.create_index(op.f("ix_ticket_phone"), "ticket", ["phone"])
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("ix_ticket_phone"), "ticket")
     op.drop_index(op.f("ix_ticket_contract_ref"), "ticket")
     op.drop_column("ticket", "contract_ref")
     for table in (

@@ -15,6 +15,7 @@ from ura import logs
     [
         ("caller 5511933330002 hung up", "caller ******0002 hung up"),
         ("caller +55 (11) 93333-0002", "caller ******0002"),
+        ("'+5511911112222' is a mobile of São Paulo", "'******2222' is a mobile of São Paulo"),
         ("rings 1133330001, then 11933330002.", "rings ******0001, then ******0002."),
         ("cpf 123.456.789-09 typed", "cpf ***.456.789-** typed"),
         ("cpf 12345678909 typed", "cpf ***.456.789-** typed"),

@@ -44,7 +44,7 @@ class Ticket(Base):
     status: Mapped[TicketStatus] = mapped_column(word(TicketStatus), default=TicketStatus.OPEN)
     category: Mapped[Category] = mapped_column(word(Category))
     summary: Mapped[str] = mapped_column(String(500), default="")
-    phone: Mapped[str] = mapped_column(Phone, default="")
+    phone: Mapped[str] = mapped_column(Phone, default="", index=True)
     queue: Mapped[str] = mapped_column(Key, default="")
     contract_ref: Mapped[str] = mapped_column(Key, default="", index=True)  # the ERP's own id, "" while unknown
     opened_at: Mapped[datetime] = mapped_column(Moment)
