@@ -2,7 +2,7 @@
 # Sets up what `make run` and `make test` need, and does nothing when it is there.
 #
 #   scripts/bootstrap.sh run      .venv with the pinned requirements, Asterisk
-#   scripts/bootstrap.sh test     the same, and PostgreSQL, Chromium, espeak-ng, SIPp and the test tools
+#   scripts/bootstrap.sh test     the same, and PostgreSQL, MariaDB, FreeRADIUS, Chromium, espeak-ng, SIPp and the test tools
 #
 # For Debian 12, 13 and Ubuntu 24.04 as root; as another user everything that apt-get would bring must be there already.
 # PYTHON=… chooses the interpreter (3.11 or later).
@@ -65,6 +65,17 @@ install_postgresql() {
     echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
   fi
   apt_install postgresql
+}
+
+# FreeRADIUS's package would start a server of its own; the tests start a private one. MariaDB's `-core` has no service.
+install_radius() {
+  local deny=/usr/sbin/policy-rc.d
+  if [ ! -e $deny ] && [ "$(id -u)" = 0 ]; then
+    trap "rm -f $deny" EXIT
+    printf '#!/bin/sh\nexit 101\n' >$deny
+    chmod 755 $deny
+  fi
+  apt_install freeradius freeradius-postgresql freeradius-mysql mariadb-server-core mariadb-client-core
 }
 
 # --- Python ---------------------------------------------------------------------------------------------------------
@@ -163,6 +174,7 @@ if [ "$WHAT" = test ]; then
   command -v chromium >/dev/null || command -v chromium-browser >/dev/null || apt_install chromium
   command -v espeak-ng >/dev/null || apt_install espeak-ng
   command -v sipp >/dev/null || apt_install sip-tester
+  { command -v freeradius && command -v mariadbd && command -v my_print_defaults; } >/dev/null || install_radius
 fi
 
 # The place where prosa/asterisk.py looks, too: the setting, the state folder, var.
