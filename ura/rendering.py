@@ -18,7 +18,7 @@ from pathlib import Path
 
 import structlog
 
-from ura import prompts
+from ura import prompts, wanted_names
 from ura.adapters import audio, tts
 from ura.adapters.audio import Sound
 from ura.errors import BadInput
@@ -104,13 +104,13 @@ def _ensure_names(settings: Settings, texts: Sequence[str], voice: tts.Voice | N
 
 
 async def render_pending(settings: Settings, *, voice: tts.Voice | None = None) -> int:
-    """Try the names again that no engine could speak when they were saved; the number that still wait."""
+    """Names that no engine could speak when they were saved, and those that calls could not; how many still wait."""
     return await asyncio.to_thread(_render_pending, settings, voice)
 
 
 def _render_pending(settings: Settings, voice: tts.Voice | None = None) -> int:
     with _one_at_a_time:
-        waiting = _read_pending(settings.rendered_dir / PENDING)
+        waiting = _read_pending(settings.rendered_dir / PENDING) | wanted_names.take(settings.rendered_dir)
         return _render_names(settings, waiting, voice) if waiting else 0
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from ura import outages, users
+from ura import outages, users, wanted_names
 from ura.db import Sessions
 from ura.settings import Settings
 
@@ -57,10 +57,10 @@ class Housekeeping:
 
 
 async def render_waiting_names(settings: Settings) -> None:
-    """Every five minutes: names that no engine could speak when they were saved. The engines are in a process of their
-    own, which is gone afterwards with its memory."""
+    """Every five minutes: names that no engine could speak when they were saved, and those that calls wanted to. The
+    engines are in a process of their own, which is gone afterwards with its memory."""
     while True:
-        if (settings.rendered_dir / PENDING).exists():
+        if (settings.rendered_dir / PENDING).exists() or wanted_names.is_any(settings.rendered_dir):
             try:
                 await _in_a_process_of_its_own(
                     "import asyncio; from ura import rendering, settings; "
