@@ -37,6 +37,8 @@ class Permission(StrEnum):
     LEADS_READ = "leads:read"
     TICKETS_READ = "tickets:read"
     TICKETS_WRITE = "tickets:write"
+    OUTAGES_READ = "outages:read"
+    OUTAGES_WRITE = "outages:write"
     COVERAGE_READ = "coverage:read"
     PLANS_READ = "plans:read"
     FLOWS_READ = "flows:read"
@@ -48,13 +50,13 @@ class Permission(StrEnum):
 
 
 _P = Permission
-_EVERYBODY = frozenset({_P.PANEL_USE, _P.CALLS_READ, _P.TICKETS_READ, _P.COVERAGE_READ, _P.PLANS_READ})
+_EVERYBODY = frozenset({_P.PANEL_USE, _P.CALLS_READ, _P.TICKETS_READ, _P.OUTAGES_READ, _P.COVERAGE_READ, _P.PLANS_READ})
 GRANTS: dict[Role, frozenset[Permission]] = {
     Role.ADMIN: frozenset(Permission),
     Role.SUPERVISOR: frozenset(Permission) - {_P.USERS_MANAGE},
     Role.ATTENDANT: _EVERYBODY | {_P.TICKETS_WRITE, _P.LEADS_READ, _P.FLOWS_READ, _P.PHONES_SEE},
     # Technicians keep the network: they never see a customer's number.
-    Role.TECHNICIAN: _EVERYBODY | {_P.TICKETS_WRITE, _P.HEALTH_READ},
+    Role.TECHNICIAN: _EVERYBODY | {_P.TICKETS_WRITE, _P.OUTAGES_WRITE, _P.HEALTH_READ},
     # Owners see figures and paths, masked, and change nothing.
     Role.OWNER: _EVERYBODY | {_P.LEADS_READ, _P.FLOWS_READ, _P.HEALTH_READ},
 }

@@ -1,14 +1,11 @@
 """Tickets: open, list, read, comment, close.
 
-Every POST takes an `Idempotency-Key`. The id of what it makes is derived from the key and from who sent it, so the
-database itself keeps it from being made twice, also over a crash between the commit and the answer.
+Every POST takes an `Idempotency-Key`; see api/idempotency.py.
 """
 
-import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
-from uuid import uuid4
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
@@ -16,6 +13,7 @@ from pydantic import BaseModel, Field
 from api.call_views import phone_for
 from api.deps import SessionDep, TicketReader, TicketWriter, Wired, WiredDep
 from api.errors import described
+from api.idempotency import id_for
 from api.routes.calls import searched_phone, zoned
 from api.schemas import Answer, Cursor, IdempotencyKey, Limit, Listed, Uuid
 from ura import phones, tickets
@@ -122,7 +120,7 @@ async def open_ticket(
     wanted: NewTicket,
     key: IdempotencyKey = None,
 ) -> TicketDetail:
-    ticket_id = _id_for(actor, "ticket", key)
+    ticket_id = id_for(actor, "ticket", key)
     phone = phones.to_e164(wanted.phone)
     if wanted.phone and not phone:
         raise BadInput("`phone` is no telephone number. Write it with its area code, as 11933330002, or leave it out.")
@@ -165,7 +163,7 @@ async def comment(
         text=remark.text,
         actor=actor.name,
         now=datetime.now(UTC),
-        event_id=_id_for(actor, f"comment {ticket_id}", key),
+        event_id=id_for(actor, f"comment {ticket_id}", key),
     )
     if event.text != remark.text.strip():
         raise KeyReused("This Idempotency-Key was sent before with another text. Use a new key for a new comment.")
@@ -177,19 +175,13 @@ async def close_ticket(
     actor: TicketWriter, session: SessionDep, ticket_id: str, closing: Closing, key: IdempotencyKey = None
 ) -> TicketDetail:
     ticket = await tickets.get_ticket(session, ticket_id)
-    event_id = _id_for(actor, f"close {ticket_id}", key)
+    event_id = id_for(actor, f"close {ticket_id}", key)
     history = await tickets.list_events(session, ticket)
     if event_id not in {event.id for event in history}:
         await tickets.close_ticket(
             session, ticket, text=closing.text, actor=actor.name, now=datetime.now(UTC), event_id=event_id
         )
     return _detail(actor, ticket, await tickets.list_events(session, ticket))
-
-
-def _id_for(actor: Actor, what: str, key: str | None) -> str:
-    if key is None:
-        return uuid4().hex
-    return hashlib.sha256(f"{actor.name}\n{what}\n{key}".encode()).hexdigest()[:32]
 
 
 def _protocol(things: Wired, now: datetime) -> str:
