@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from uuid import UUID, uuid5
 
 from ura import phones
+from ura.erp import SendChannel
 from ura.errors import BadInput
 from ura.models import Audience, Category, LeadStatus, Operation, StepResult
 
@@ -151,6 +152,37 @@ class Acts:
         }
         return "message_queued", data, {"message_id": message_id}
 
+    def _send_protocol(self, args: Args, key: str) -> "_Done":
+        message_id = self._id(key)
+        data = {
+            "message_id": message_id,
+            "kind": "protocol",
+            "to": self._phone(args.get("to")),
+            "payload": {"protocol": self._call.protocol},
+        }
+        return "message_queued", data, {"message_id": message_id}
+
+    def _send_invoice(self, args: Args, key: str) -> "_Done":
+        """To an address that was registered before the call: `target` is one of what the lookup `targets` gave. The
+        address itself is looked up when the message goes out (ura.contacts), and is in no record."""
+        message_id = self._id(key)
+        target = args["target"]
+        contract_id = str(args["contract_id"])
+        contact = {
+            "subscriber_id": str(args["subscriber_id"]),
+            "contract_id": contract_id,
+            "channel": SendChannel(target["channel"]).value,
+            "tail": str(target.get("tail") or ""),
+        }
+        data = {
+            "message_id": message_id,
+            "kind": "invoice",
+            "channel": contact["channel"],
+            "to": "",
+            "payload": {"invoice_id": str(args["invoice_id"]), "contract_id": contract_id, "contact": contact},
+        }
+        return "message_queued", data, {"message_id": message_id}
+
     def _save_steps(self, args: Args, key: str) -> "_Done":
         answers = {str(step): StepResult(answer).value for step, answer in args["answers"].items()}
         return "steps_answered", {"node": str(args["node"]), "answers": answers}, {}
@@ -212,6 +244,8 @@ class Acts:
         "request_callback": _request_callback,
         "send_plans": _send_plans,
         "send_proof": _send_proof,
+        "send_protocol": _send_protocol,
+        "send_invoice": _send_invoice,
         "save_steps": _save_steps,
         "save_recording": _save_recording,
         "answer_survey": _answer_survey,

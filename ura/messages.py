@@ -85,8 +85,8 @@ class Writer:
 
     async def __call__(self, message: OutboxMessage) -> Outgoing:
         """Raises BadInput for a kind that nobody writes, or when nothing true is left to tell; Unavailable."""
-        to = message.to or await self._contact(message.payload.get("contact") or {})
         try:
+            to = message.to or await self._contact(message.payload["contact"])
             told = await self._tell(message)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BadInput(f"this {message.kind} does not say what to tell: {error!r}") from error

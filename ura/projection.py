@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import calls, erp_requests, events, leads, outages, outbox, queues, surveys, tickets
+from ura.erp import SendChannel
 from ura.errors import BadInput
 from ura.journal import Record
 from ura.models import Audience, Category, Door, LeadStatus, Operation, Outcome, StepResult, Witness
@@ -194,6 +195,7 @@ def _message(data: Data) -> Row:
     return {
         "id": _id(data["message_id"]),
         "call_id": data.get("call_id") or None,
+        "channel": SendChannel(data.get("channel") or SendChannel.SMS),
         "kind": _text(data["kind"], 40),
         "to": _text(data["to"], 120),
         "payload": data.get("payload") or {},

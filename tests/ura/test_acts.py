@@ -8,6 +8,7 @@ from tests.factories import NOON, later, make_id
 from ura import calls, leads, outbox, queues, tickets
 from ura.acts import Acts, NoNumberToReach, UnknownAct
 from ura.db import Sessions
+from ura.erp import SendChannel
 from ura.errors import BadInput, Unavailable
 from ura.journal import Journal, Record, read
 from ura.models import LeadStatus
@@ -50,6 +51,14 @@ EVERYTHING: dict[str, dict[str, Any]] = {
     "open_ticket": {"category": "complaint", "summary": "Reclamação", "queue": "l1", "phone": ""},
     "request_callback": {"queue": "l1", "phone": "1133330009", "not_before": "2026-11-24T08:00"},
     "send_plans": {"plan_ids": [1, 2], "to": "+5511987654321"},
+    "send_proof": {"category": "cancellation", "ticket_id": "e" * 32},
+    "send_protocol": {},
+    "send_invoice": {
+        "subscriber_id": "7",
+        "contract_id": "12",
+        "invoice_id": "99",
+        "target": {"channel": "whatsapp", "tail": "4321"},
+    },
     "save_steps": {"node": "wifi", "answers": {"restart": "done", "place": "not_done"}},
     "save_recording": {"recording_id": "a" * 32, "seconds": 4.5},
     "answer_survey": {"question": "csat", "value": "5"},
@@ -79,8 +88,13 @@ async def test_what_the_flow_does_is_in_the_database_once_the_journal_is_applied
         assert await queues.list_due_callbacks(session, now=later(19 * 3600)) == []
         (callback,) = await queues.list_due_callbacks(session, now=later(20 * 3600))  # 08:00 here is 11:00 UTC
         assert callback.phone == "+551133330009"
-        (message,) = await outbox.claim(session, worker="w", now=NOON)
-        assert (message.kind, message.to, message.payload) == ("plans", call.caller, {"plan_ids": [1, 2]})
+        messages = {message.kind: message for message in await outbox.claim(session, worker="w", now=NOON)}
+        assert (messages["plans"].to, messages["plans"].payload) == (call.caller, {"plan_ids": [1, 2]})
+        assert messages["proof"].payload["at"] == "2026-11-23T12:00-03:00"
+        assert messages["protocol"].payload == {"protocol": call.protocol}
+        invoice = messages["invoice"]
+        assert (invoice.to, invoice.channel, invoice.payload["invoice_id"]) == ("", SendChannel.WHATSAPP, "99")
+        assert all(message.urgent_until == later(30 * 60) for message in messages.values())
         assert len(await calls.list_step_answers(session, call.call_id)) == 2
         (recording,) = await calls.list_recordings(session, call.call_id)
         assert (recording.path, recording.seconds) == ("a" * 32 + ".wav", 4.5)
@@ -133,6 +147,7 @@ async def test_who_hides_the_number_is_promised_no_call_back(name: str) -> None:
         ("open_ticket", {}),
         ("save_lead", {"audience": "martians"}),
         ("send_plans", {"plan_ids": []}),
+        ("send_invoice", {"subscriber_id": "7", "contract_id": "12", "invoice_id": "99", "target": {"channel": "fax"}}),
         ("save_steps", {"node": "wifi", "answers": {"a": "perhaps"}}),
         ("request_callback", {"queue": "l1", "not_before": "soon"}),
     ],
