@@ -66,6 +66,7 @@ async def serve(settings: Settings, prompts: PromptIndex, sock: socket.socket, p
         live=LivePositions(settings.live_dir),
         recordings=settings.recordings_dir,
         zone=settings.zone,
+        queue_max_callers=settings.queue_max_callers,
         draining=lambda: server.draining,
     )
     server = Server(Routes(tools), max_calls=settings.agi_max_calls)

@@ -1,4 +1,5 @@
 """What a call does with us: `/inbound` begins it, `/resume` goes on after another process, `/queue-left` after a queue.
+`/max-wait` is no conversation: a call that no flow conducts asks how long it may wait.
 
 Each ends with one MSet of URA_* variables, URA_RESULT last; without it the dialplan knows that we failed.
 """
@@ -13,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from agi import waiting
 from agi.channel import PhoneChannel
 from agi.live import LivePositions, Position
 from agi.record import CallRecord, resumed, utc_now
@@ -66,6 +68,7 @@ class Tools:
     recordings: Path
     zone: ZoneInfo
     area_code: str = ""
+    queue_max_callers: int = 30
     draining: Callable[[], bool] = lambda: False
 
 
@@ -90,6 +93,9 @@ class Routes:
         self._tools = tools
 
     async def __call__(self, session: Session, start: CallStart) -> None:
+        if start.route == "max-wait":
+            values = await waiting.limit(self._tools.lookups, start.query.get("queue", ""))
+            return await _tell(session, "told", values)
         # The dialplan's guard against a server that takes the call and never speaks ends here.
         await session.run(session.set_variable, "TIMEOUT(absolute)", str(MAX_CALL_S))
         found = self._find(start) if start.route in ("resume", "queue-left") else None
@@ -218,9 +224,10 @@ class OneCall:
 
     async def _conduct(self, session: Session) -> None:
         tools = self.tools
+        channel = PhoneChannel(session, tools.sounds, tools.recordings)
         result = await conduct(
             self.context,
-            PhoneChannel(session, tools.sounds, tools.recordings),
+            channel,
             lookups=tools.lookups,
             acts=Acts(tools.journal, self, zone=tools.zone),
             recorder=self.record,
@@ -234,16 +241,20 @@ class OneCall:
         elif result.kind == "end" and self.uniqueid:
             tools.live.remove(self.uniqueid)
         if not session.hung_up:
-            await self._tell(session, result)
+            await self._let_go(session, channel, result)
 
-    async def _tell(self, session: Session, result: CallResult) -> None:
+    async def _let_go(self, session: Session, channel: PhoneChannel, result: CallResult) -> None:
         values = {"URA_CALL_ID": self.call_id, "URA_PROTOCOL": self.protocol}
         if result.kind == "queue":
             values |= {"URA_QUEUE": result.queue, "URA_PRIORITY": str(result.priority)}
-        try:
-            await session.run(session.appexec, "MSet", encode_result(result.kind, values))
-        except (HungUp, NotPlayed):
-            return
+            try:
+                tools = self.tools
+                values |= await waiting.prepare(
+                    session, channel, tools.lookups, result.queue, most=tools.queue_max_callers
+                )
+            except HungUp:
+                return
+        await _tell(session, result.kind, values)
 
     def _speak(self, spoken: Spoken) -> list[str]:
         return speech.prompt_keys(spoken, today=datetime.now(self.tools.zone).date())
@@ -263,3 +274,10 @@ class OneCall:
                     "queue": queue,
                 },
             )
+
+
+async def _tell(session: Session, result: str, values: dict[str, str]) -> None:
+    try:
+        await session.run(session.appexec, "MSet", encode_result(result, values))
+    except (HungUp, NotPlayed):
+        return

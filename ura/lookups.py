@@ -101,6 +101,12 @@ class Lookups:
         opens_at = found.opens_at.strftime("%Y-%m-%dT%H:%M") if found.opens_at else None
         return {"open": found.open, "opens_at": opens_at}
 
+    async def _max_wait(self, session: AsyncSession, args: Args) -> dict[str, Json]:
+        return {"seconds": await queues.max_wait_s(session, str(args["queue"]))}
+
+    async def _talk_time(self, session: AsyncSession, args: Args) -> dict[str, Json]:
+        return {"seconds": await queues.mean_talk_s(session, str(args["queue"]), self._now())}
+
     async def _recent_calls(self, session: AsyncSession, args: Args) -> dict[str, Json]:
         now = self._now()
         since, until = now - REPEAT_CALL_WITHIN, now - THIS_CALL
@@ -115,6 +121,8 @@ class Lookups:
         "neighbourhood": _neighbourhood,
         "plans": _plans,
         "opening": _opening,
+        "max_wait": _max_wait,
+        "talk_time": _talk_time,
         "recent_calls": _recent_calls,
     }
 

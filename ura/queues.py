@@ -1,4 +1,5 @@
-"""Is somebody there? Queues, their hours, the days nobody works, and the calls we promised to return."""
+"""Is somebody there, and how long does it take? Queues, their hours and waits, the days nobody works, and the calls we
+promised to return."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,10 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import upsert
 from ura.errors import NotFound
-from ura.models import Attendant, BusinessHours, Callback, CallbackState, Holiday, Queue
+from ura.models import Attendant, BusinessHours, Call, Callback, CallbackState, Holiday, Queue
 from ura.upsert import Row
 
 LOOK_AHEAD_DAYS = 14
+SHORTEST_WAIT_S, LONGEST_WAIT_S = 1, 3600  # what an admin may allow; the dialplan ends every wait after four hours
+TALKS_SINCE = timedelta(days=30)
+FEWEST_TALKS, ENOUGH_TALKS, CALLS_LOOKED_AT = 3, 50, 2000
+WAIT_STEPS_MIN = (1, 3, 5, 10)  # queue.wait.under_1 … queue.wait.over_10 in the catalogue
 
 
 class QueueNotFound(NotFound):
@@ -120,6 +125,59 @@ async def list_attendants(session: AsyncSession, *, queue: str = "") -> Sequence
     """Active ones, by name; of one queue or of all."""
     rows = await session.scalars(select(Attendant).where(Attendant.active).order_by(Attendant.name))
     return [attendant for attendant in rows if not queue or queue in attendant.queues]
+
+
+# -- waits -----------------------------------------------------------------------------------------------------------
+
+
+async def max_wait_s(session: AsyncSession, queue: str) -> int:
+    """How long a caller waits here at most, 1 to 3600 seconds. Raises QueueNotFound."""
+    found = await session.scalar(select(Queue.max_wait_s).where(Queue.key == queue))
+    if found is None:
+        raise QueueNotFound(f"There is no queue '{queue}'.")
+    return min(max(found, SHORTEST_WAIT_S), LONGEST_WAIT_S)
+
+
+async def mean_talk_s(session: AsyncSession, queue: str, now: datetime) -> float | None:
+    """How long a conversation takes here, from the last 50 among the last 2000 calls; None below three."""
+    newest = (
+        select(Call.opened_at, Call.queue, Call.answered_at, Call.ended_at)
+        .where(Call.opened_at >= now - TALKS_SINCE)
+        .order_by(Call.opened_at.desc(), Call.id.desc())
+        .limit(CALLS_LOOKED_AT)
+        .subquery()
+    )
+    talks = (
+        select(newest.c.answered_at, newest.c.ended_at)
+        .where(newest.c.queue == queue, newest.c.answered_at.is_not(None), newest.c.ended_at.is_not(None))
+        .order_by(newest.c.opened_at.desc())
+        .limit(ENOUGH_TALKS)
+    )
+    rows = (await session.execute(talks)).all()
+    if len(rows) < FEWEST_TALKS:
+        return None
+    lengths: list[float] = [max(0.0, (ended - answered).total_seconds()) for answered, ended in rows]
+    return sum(lengths) / len(lengths)
+
+
+def expected_wait_s(*, ahead: int, ready: int, attendants: int, talk_s: float) -> float:
+    """How long a caller with `ahead` others before them waits, in seconds.
+
+    1. With more attendants ready than callers ahead: no wait.
+    2. Otherwise all are busy, and one of them is done every `talk_s / attendants`; the caller's turn is the one after
+       those ahead.
+    """
+    if ready > ahead or attendants < 1:
+        return 0.0
+    return (ahead - ready + 1) * talk_s / attendants
+
+
+def wait_prompt(seconds: float) -> str:
+    """The sentence that tells a wait as a range: nobody knows it to the minute, and a broken promise is worse."""
+    for minutes in WAIT_STEPS_MIN:
+        if seconds < minutes * 60:
+            return f"queue.wait.under_{minutes}"
+    return f"queue.wait.over_{WAIT_STEPS_MIN[-1]}"
 
 
 # -- callbacks -------------------------------------------------------------------------------------------------------

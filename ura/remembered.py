@@ -13,7 +13,7 @@ from typing import Any
 Json = Any
 Lookups = Callable[[str, dict[str, Json]], Awaitable[dict[str, Json]]]
 
-SECONDS = {"cities": 5.0, "neighbourhoods": 5.0, "neighbourhood": 5.0, "plans": 5.0, "opening": 5.0}
+SECONDS = {"cities": 5.0, "neighbourhoods": 5.0, "neighbourhood": 5.0, "plans": 5.0, "opening": 5.0, "talk_time": 60.0}
 MOST = 2000
 
 

@@ -78,6 +78,7 @@ class FakeAsterisk:
     variables: dict[str, str] = field(default_factory=dict)
     status: str = ""
     record_endpos: int = 16000
+    queue: str = "0 1 1"  # callers in it, attendants ready, attendants there
     dead: bool = False
 
     async def call(self) -> "FakeAsterisk":
@@ -121,7 +122,8 @@ class FakeAsterisk:
 
     def _perform(self, words: list[str]) -> list[str]:
         two = " ".join(words[:2]).upper()
-        name = two if two in {"GET DATA", "SET VARIABLE", "RECORD FILE", "GET VARIABLE"} else words[0].upper()
+        known = {"GET DATA", "GET FULL", "GET VARIABLE", "RECORD FILE", "SET VARIABLE"}
+        name = two if two in known else words[0].upper()
         if self.dead and name not in DEAD:
             return ["511 Command Not Permitted on a dead channel or intercept routine"]
         match name:
@@ -133,6 +135,8 @@ class FakeAsterisk:
                 return ["200 result=0"]
             case "GET DATA":
                 return self._get_data(words[2])
+            case "GET FULL" if "QUEUE_WAITING_COUNT" in words[3]:
+                return [f"200 result=1 ({self.queue})" if self.queue else "200 result=0"]
             case "RECORD FILE":
                 if next(self._keys, "#") == HANG_UP:
                     return [f"200 result=-1 (hangup) endpos={self.record_endpos}", *self._gone()]

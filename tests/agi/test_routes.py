@@ -86,20 +86,25 @@ class Flows:
 
 @dataclass
 class Lookups:
-    """How often has this caller rung?"""
+    """How often has this caller rung? How long may one wait in this queue, how long do conversations take?"""
 
     calls: int = 0
+    max_wait_s: int = 240
+    talk_s: float | None = 150.0
     down: bool = False
     slow: bool = False
     asked: list[str] = field(default_factory=list)
 
     async def __call__(self, name: str, args: dict[str, Any]) -> dict[str, Any]:
-        self.asked.append(args["caller"])
+        if "caller" in args:
+            self.asked.append(args["caller"])
         if self.slow:
             await asyncio.sleep(30)
         if self.down:
             raise Unavailable
-        return {"count": self.calls}
+        if name == "recent_calls":
+            return {"count": self.calls}
+        return {"seconds": {"max_wait": self.max_wait_s, "talk_time": self.talk_s}[name]}
 
 
 @dataclass
@@ -159,7 +164,18 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         zone=ZoneInfo("America/Sao_Paulo"),
         draining=lambda: server.draining,
     )
-    for name in ("welcome", "welcome_again", "main", "no_input", "invalid", "bye", "person", "complained", "speak"):
+    for name in (
+        "welcome",
+        "welcome_again",
+        "main",
+        "no_input",
+        "invalid",
+        "bye",
+        "person",
+        "complained",
+        "speak",
+        *(f"queue.wait.{step}" for step in ("under_1", "under_3", "under_5", "under_10", "over_10")),
+    ):
         (audio / f"{name}.alaw").write_bytes(b"a" * 80)
     server = Server(Routes(tools), max_calls=100)
     sock = socket.create_server(("127.0.0.1", 0))
@@ -205,6 +221,68 @@ async def test_the_person_is_one_key_away_and_the_queue_gives_the_call_back(hous
     assert house.kinds().count("call_opened") == 1
     sequence = [record.data["seq"] for record in house.records() if record.kind == "call_step"]
     assert len(set(sequence)) == len(sequence)
+
+
+async def test_the_wait_that_is_configured_now_goes_with_the_caller(house: House) -> None:
+    assert (await house.call(keys=["", "9"])).variables["URA_MAX_WAIT_S"] == "240"
+    house.lookups.max_wait_s = 20
+    assert (await house.call(keys=["", "9"])).variables["URA_MAX_WAIT_S"] == "20"
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        ("0 1 1", ""),  # somebody is free
+        ("0 0 0", ""),  # nobody is there: the queue says so at once
+        ("0 0 1", "under_3"),  # 150 s
+        ("1 0 1", "under_10"),  # 300 s
+        ("1 0 2", "under_3"),  # 150 s
+        ("5 0 1", "over_10"),  # 900 s
+        ("29 0 1", "over_10"),
+        ("30 0 1", ""),  # full: the queue says so at once
+        ("1 1 2", "under_3"),  # one more is ahead than can be served: 75 s
+    ],
+)
+async def test_who_will_have_to_wait_is_told_how_long_that_may_take(house: House, state: str, told: str) -> None:
+    caller = await house.call(keys=["", "9"], queue=state)
+    assert [file.rpartition(".")[2] for file in caller.heard if "queue.wait" in file] == ([told] if told else [])
+    assert caller.variables["URA_RESULT"] == "queue"
+
+
+@pytest.mark.parametrize("unknown", [{"talk_s": None}, {"down": True}])
+async def test_no_wait_is_told_when_none_is_known(house: House, unknown: dict[str, Any]) -> None:
+    for name, value in unknown.items():
+        setattr(house.lookups, name, value)
+    caller = await house.call(keys=["", "9"], queue="4 0 1")
+    assert not [file for file in caller.heard if "queue.wait" in file]
+    assert caller.variables["URA_RESULT"] == "queue"
+
+
+@pytest.mark.parametrize("state", ["", "nonsense", "1 0"])
+async def test_a_queue_that_asterisk_says_nothing_of_is_entered_all_the_same(house: House, state: str) -> None:
+    assert (await house.call(keys=["", "9"], queue=state)).variables["URA_RESULT"] == "queue"
+
+
+async def test_a_database_that_is_slow_keeps_nobody_from_the_queue(house: House) -> None:
+    house.lookups.slow = True
+    began = asyncio.get_running_loop().time()
+    caller = await house.call(keys=["", "9"], queue="4 0 1")
+    assert asyncio.get_running_loop().time() - began < 2
+    assert caller.variables["URA_RESULT"] == "queue"
+    assert "URA_MAX_WAIT_S" not in caller.variables  # the dialplan has a wait of its own
+
+
+async def test_who_hangs_up_while_the_wait_is_told_is_gone_quietly(house: House) -> None:
+    caller = await house.call(keys=["", "9", "", HANG_UP], queue="4 0 1")
+    assert "URA_RESULT" not in caller.variables
+    assert house.closed() == ["queue"]
+
+
+async def test_a_call_that_no_flow_conducts_is_told_its_wait_and_nothing_else_happens(house: House) -> None:
+    caller = await house.call(header=header(agi_network_script="max-wait?queue=corporativo"))
+    assert caller.variables == {"URA_MAX_WAIT_S": "240", "URA_RESULT": "told"}
+    assert caller.heard == []
+    assert house.records() == []
 
 
 async def test_an_odd_reason_of_the_queue_is_a_failure(house: House) -> None:

@@ -41,7 +41,7 @@ def test_nothing_that_comes_in_can_get_out(etc: Path, steps: list[Step]) -> None
     known = {step.context for step in steps}
     assert contexts == {
         *("from-trunk", "dids", "unknown-number", "inbound", "corporate", "caller", "flow"),
-        *("to-queue", "queue-keys", "rescue", "goodbye", "say"),
+        *("to-queue", "max-wait", "queue-keys", "rescue", "goodbye", "say"),
     }
     assert contexts <= known
     assert {step.application for step in steps if step.context in contexts} & (LOUD | SHELLS) == set()
@@ -86,14 +86,14 @@ def test_what_was_dialled_and_who_dialled_are_filtered_before_the_server_is_aske
 
 
 def test_every_conversation_with_the_server_has_the_guards(steps: list[Step]) -> None:
-    """AGIEXITONHANGUP on every call; four seconds for the first word; T leads to a person."""
+    """AGIEXITONHANGUP on every call; seconds for the first word; T leads to a person."""
     assert Step("caller", "s", "Set", "AGIEXITONHANGUP=yes") in steps
-    ask = [step for step in steps if (step.context, step.extension) == ("flow", "ask")]
-    place = next(index for index, step in enumerate(ask) if step.application == "AGI")
-    assert ask[place - 1] == Step("flow", "ask", "Set", "TIMEOUT(absolute)=4")
-    assert ("flow", "T") in {(step.context, step.extension) for step in steps}
-    fastagi = [step for step in steps if step.application == "AGI" and "AGI_URL" in step.arguments]
-    assert len(fastagi) == 1
+    asked = [place for place, step in enumerate(steps) if step.application == "AGI" and "AGI_URL" in step.arguments]
+    assert [steps[place - 1] for place in asked] == [
+        Step("flow", "ask", "Set", "TIMEOUT(absolute)=4"),
+        Step("max-wait", "s", "Set", "TIMEOUT(absolute)=2"),
+    ]
+    assert {("flow", "T"), ("max-wait", "T")} <= {(step.context, step.extension) for step in steps}
 
 
 def test_ami_account_can_do_what_the_worker_needs_and_nothing_else(etc: Path) -> None:
@@ -167,9 +167,40 @@ def test_prompts_of_the_dialplan_and_the_queues_exist(etc: Path, steps: list[Ste
     said = {f"prosa/{name}" for step in steps if step.arguments.startswith("say,") for name in _say_arguments(step)}
     queue = dict(sections(etc / "queues.conf")["every-queue"])
     said |= {value for name, value in queue.items() if value.startswith("prosa/")}
-    assert len(said) >= 10
+    assert len(said) >= 8
     missing = [name for name in said if not (ROOT / "prompts/audio" / f"{name.removeprefix('prosa/')}.alaw").exists()]
     assert missing == []
+
+
+def test_app_queue_has_no_english_word_left(etc: Path) -> None:
+    """app_queue.c 22, init_queue: what is not set here is said in Asterisk's own voice, or not at all."""
+    defaults = (
+        "youarenext thereare callswaiting quantity1 quantity2 holdtime minutes minute seconds thankyou reporthold"
+    )
+    queue = dict(sections(etc / "queues.conf")["every-queue"])
+    said = {f"queue-{name}": queue[f"queue-{name}"] for name in defaults.split()}
+    assert {value for value in [*said.values(), queue["periodic-announce"]] if value} == {
+        "prosa/queue/you_are_next",
+        "prosa/queue/there_are",
+        "prosa/queue/still_waiting",
+    }
+
+
+def test_what_waiting_callers_are_told_can_be_set(tmp_path: Path) -> None:
+    settings = Settings(
+        state_dir=tmp_path / "state",
+        queue_max_callers=7,
+        queue_ring_s=12,
+        queue_wrap_up_s=3,
+        queue_announce_s=90,
+        queue_offer_s=10,
+    )
+    conf = sections(asterisks.render(settings) / "queues.conf")
+    queue = dict(conf["every-queue"])
+    assert (queue["maxlen"], queue["timeout"], queue["wrapuptime"]) == ("7", "12", "3")
+    assert (queue["announce-frequency"], queue["min-announce-frequency"]) == ("90", "15")
+    assert (queue["periodic-announce-frequency"], queue["periodic-announce-startdelay"]) == ("10", "10")
+    assert dict(conf["corporativo"])["timeout"] == "12"
 
 
 def _say_arguments(step: Step) -> list[str]:

@@ -85,6 +85,12 @@ async def no_channels(asterisk: Asterisk) -> None:
     await until(lambda: "0 active channels" in asterisk.command("core show channels"))
 
 
+def queues(asterisk: Asterisk) -> list[str]:
+    """The arguments of each Queue() that runs: name,,,,longest wait."""
+    lines = asterisk.command("core show channels concise").splitlines()
+    return [fields[6] for line in lines if (fields := line.split("!"))[5:6] == ["Queue"]]
+
+
 def spoke_s(call: Call, since: float | None) -> float:
     """Seconds from a moment until the first prompt heard."""
     first = min(call.moment(one.started_s) for one in call.hearings())
@@ -106,6 +112,36 @@ async def test_server_down_is_heard_at_once_and_leads_to_a_person(crowd: list[Ca
     tickets = {record.data["call_id"] for record in records if record.kind == "ticket_opened"}
     assert len(tickets) == 20
     assert {record.data["category"] for record in records if record.kind == "ticket_opened"} == {"fallback"}
+
+
+async def test_who_waits_without_the_server_has_a_wait_that_ends(
+    caller: Caller, asterisk: Asterisk, settings: Settings, prompts: Fingerprints
+) -> None:
+    """Nobody can say what is configured: the dialplan's own waits hold."""
+    async with Caller(settings.sip_port, index=prompts) as phone:
+        for extension in ("101", "201"):
+            await phone.register(f"ramal-{extension}", asterisks.attendant_secret(settings, extension))
+        at_home = await caller.dial(LANDLINE)
+        await at_home.heard("rescue.menu")
+        await at_home.press("1")
+        at_work = await caller.dial(CORPORATE)
+        await until(lambda: set(queues(asterisk)) == {"l1,,,,300", "corporativo,,,,60"}, 10)
+        await at_home.hang_up()
+        await at_work.hang_up()
+
+
+async def test_corporate_caller_waits_for_people_and_not_for_a_frozen_server(
+    caller: Caller, asterisk: Asterisk, settings: Settings, prompts: Fingerprints
+) -> None:
+    async with listening(speak_never, settings.agi_port), Caller(settings.sip_port, index=prompts) as phone:
+        await phone.register("ramal-201", asterisks.attendant_secret(settings, "201"))
+        call = await caller.dial(CORPORATE)
+        said = await call.heard("system.corporate", whole=True)
+        next_ = await call.heard("queue.you_are_next")
+        assert next_.started_s - said.ended_s < 3
+        assert queues(asterisk) == ["corporativo,,,,60"]
+        await phone.incoming()
+        await call.hang_up()
 
 
 async def test_server_that_takes_the_call_and_never_speaks_is_left_within_five_seconds(
@@ -206,7 +242,7 @@ async def test_waiting_caller_who_presses_1_is_given_back_to_the_flow(
     assert agi.paths == ["inbound", "queue-left?reason=key"]
 
 
-async def test_corporate_number_rings_its_own_queue_and_never_meets_the_server(
+async def test_corporate_number_rings_its_own_queue_and_only_asks_the_server_how_long_to_wait(
     caller: Caller, settings: Settings, prompts: Fingerprints
 ) -> None:
     async with (
@@ -221,7 +257,7 @@ async def test_corporate_number_rings_its_own_queue_and_never_meets_the_server(
         await ringing.answered()
         await call.hang_up()
         await ringing.ended()
-    assert agi.paths == []
+    assert agi.paths == ["max-wait?queue=corporativo"]
 
 
 async def test_corporate_caller_hears_a_promise_when_nobody_is_there(caller: Caller, settings: Settings) -> None:
@@ -229,7 +265,7 @@ async def test_corporate_caller_hears_a_promise_when_nobody_is_there(caller: Cal
         call = await caller.dial(CORPORATE)
         await call.heard("rescue.registered", "system.all_busy", timeout_s=20)
         await call.ended()
-    assert agi.paths == []
+    assert agi.paths == ["max-wait?queue=corporativo", "max-wait?queue=l1"]
 
 
 async def test_one_call_too_many_gets_503_and_the_others_stay(

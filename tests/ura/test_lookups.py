@@ -88,6 +88,16 @@ async def test_the_opening_is_told_in_local_time(sessions: Sessions, settings: S
     assert await ask("opening", {"queue": "never"}) == {"open": False, "opens_at": None}
 
 
+async def test_a_queue_tells_its_longest_wait_and_no_talk_time_when_nobody_talked(
+    sessions: Sessions, settings: Settings
+) -> None:
+    async with sessions.begin() as session:
+        session.add(Queue(key="l1", title="?", max_wait_s=90))
+    ask = lookups_at(sessions, settings)
+    assert await ask("max_wait", {"queue": "l1"}) == {"seconds": 90}
+    assert await ask("talk_time", {"queue": "l1"}) == {"seconds": None}
+
+
 async def test_a_second_call_within_two_hours_is_noticed_but_not_the_one_that_asks(
     sessions: Sessions, settings: Settings
 ) -> None:
@@ -111,6 +121,7 @@ async def test_a_second_call_within_two_hours_is_noticed_but_not_the_one_that_as
         ("neighbourhoods", {}),
         ("plans", {"neighbourhood_id": 1, "audience": "martians"}),
         ("opening", {"queue": "gone"}),
+        ("max_wait", {"queue": "gone"}),
     ],
 )
 async def test_whatever_goes_wrong_is_unavailable(

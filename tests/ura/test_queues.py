@@ -5,12 +5,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.factories import NOON, later, make_record
+from tests.factories import NOON, call_opened, later, make_id, make_record
 from ura import queues
 from ura.db import Sessions
+from ura.journal import Record
 from ura.models import Attendant, BusinessHours, CallbackState, Holiday, Queue
 from ura.projection import apply_batch
-from ura.queues import CallbackNotFound, Opening, QueueNotFound, Span, opening_of, public_holidays
+from ura.prompts import load_texts
+from ura.queues import (
+    CallbackNotFound,
+    Opening,
+    QueueNotFound,
+    Span,
+    expected_wait_s,
+    opening_of,
+    public_holidays,
+    wait_prompt,
+)
+from ura.settings import ROOT
 
 ZONE = ZoneInfo("America/Sao_Paulo")
 WEEK = [Span(day, time(8), time(18)) for day in range(5)] + [Span(5, time(8), time(12))]
@@ -178,3 +190,70 @@ async def test_a_callback_is_due_when_the_caller_was_told(sessions: Sessions) ->
         assert [each.phone for each in await queues.list_due_callbacks(session, now=later(99))] == ["+5511"]
         with pytest.raises(CallbackNotFound):
             await queues.settle_callback(session, "nobody", state=CallbackState.DONE, now=NOON)
+
+
+@pytest.mark.parametrize(("configured", "rules"), [(45, 45), (0, 1), (-5, 1), (86_400, 3600)])
+async def test_the_longest_wait_is_the_configured_one_within_reason(
+    sessions: Sessions, configured: int, rules: int
+) -> None:
+    async with sessions.begin() as session:
+        session.add(Queue(key="l1", title="Atendimento", max_wait_s=configured))
+    async with sessions() as session:
+        assert await queues.max_wait_s(session, "l1") == rules
+        with pytest.raises(QueueNotFound):
+            await queues.max_wait_s(session, "l2")
+
+
+def talk(queue: str, seconds: float, *, began_s: float = 0) -> list[Record]:
+    """A call that was answered and has ended."""
+    call_id, began = make_id(), later(began_s)
+    return [
+        call_opened(call_id, at=began),
+        make_record("call_queued", call_id=call_id, queue=queue, at=began),
+        make_record("call_answered", call_id=call_id, attendant="101", at=began),
+        make_record(
+            "call_closed", call_id=call_id, outcome="done", ended_at=later(began_s + seconds), last_node="", by="ami"
+        ),
+    ]
+
+
+async def test_a_conversation_takes_as_long_as_the_last_ones_in_this_queue(sessions: Sessions) -> None:
+    records = [record for seconds in (60, 120, 300) for record in talk("l1", seconds)]
+    records += [record for seconds in (10, 10) for record in talk("vendas", seconds)]
+    records.append(call_opened(make_id()))  # never in a queue
+    async with sessions.begin() as session:
+        await apply_batch(session, records)
+    async with sessions() as session:
+        assert await queues.mean_talk_s(session, "l1", later(600)) == 160
+        assert await queues.mean_talk_s(session, "vendas", later(600)) is None  # two are no experience
+        assert await queues.mean_talk_s(session, "l1", later(31 * 86_400)) is None
+
+
+async def test_only_the_newest_conversations_count(sessions: Sessions) -> None:
+    long_ago = [record for n in range(10) for record in talk("l1", 1000, began_s=n)]
+    lately = [record for n in range(50) for record in talk("l1", 100, began_s=5000 + n)]
+    async with sessions.begin() as session:
+        await apply_batch(session, lately + long_ago)
+    async with sessions() as session:
+        assert await queues.mean_talk_s(session, "l1", later(9000)) == 100
+
+
+@pytest.mark.parametrize(
+    ("ahead", "ready", "attendants", "seconds"),
+    [(0, 1, 1, 0), (2, 3, 3, 0), (0, 0, 1, 100), (3, 0, 1, 400), (3, 0, 4, 100), (2, 1, 2, 100), (5, 0, 0, 0)],
+)
+def test_the_wait_grows_with_who_is_ahead_and_shrinks_with_who_answers(
+    ahead: int, ready: int, attendants: int, seconds: float
+) -> None:
+    assert expected_wait_s(ahead=ahead, ready=ready, attendants=attendants, talk_s=100) == seconds
+
+
+SENTENCES = load_texts(ROOT / "prompts" / "catalogue.yaml")
+
+
+@given(st.floats(0, 86_400))
+def test_every_wait_has_a_sentence_that_does_not_promise_too_much(seconds: float) -> None:
+    key = wait_prompt(seconds)
+    assert key in SENTENCES
+    word, minutes = key.removeprefix("queue.wait.").split("_")
+    assert seconds < int(minutes) * 60 if word == "under" else seconds >= int(minutes) * 60
