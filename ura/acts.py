@@ -110,6 +110,7 @@ class Acts:
             "summary": str(args.get("summary", "")),
             "phone": self._phone(args.get("phone"), needed=False),
             "queue": str(args.get("queue", "")),
+            "contract_id": str(args.get("contract_id") or ""),
         }
         return "ticket_opened", data, {"ticket_id": ticket_id, "protocol": protocol}
 
@@ -183,6 +184,21 @@ class Acts:
         }
         return "message_queued", data, {"message_id": message_id}
 
+    def _dispute_invoice(self, args: Args, key: str) -> "_Done":
+        """A complaint about one charge; while it is open nobody is reminded of that charge."""
+        ticket_id = self._id(key)
+        data = {
+            "ticket_id": ticket_id,
+            "protocol": self._call.protocol,
+            "summary": str(args.get("summary", "")),
+            "phone": self._phone(args.get("phone"), needed=False),
+            "queue": str(args.get("queue", "")),
+            "source": str(args["source"]),
+            "contract_id": str(args["contract_id"]),
+            "invoice_id": str(args["invoice_id"]),
+        }
+        return "invoice_disputed", data, {"ticket_id": ticket_id, "protocol": self._call.protocol}
+
     def _save_steps(self, args: Args, key: str) -> "_Done":
         answers = {str(step): StepResult(answer).value for step, answer in args["answers"].items()}
         return "steps_answered", {"node": str(args["node"]), "answers": answers}, {}
@@ -246,6 +262,7 @@ class Acts:
         "send_proof": _send_proof,
         "send_protocol": _send_protocol,
         "send_invoice": _send_invoice,
+        "dispute_invoice": _dispute_invoice,
         "save_steps": _save_steps,
         "save_recording": _save_recording,
         "answer_survey": _answer_survey,

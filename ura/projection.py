@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import calls, erp_requests, events, leads, outages, outbox, queues, surveys, tickets
+from ura import billing, calls, erp_requests, events, leads, outages, outbox, queues, surveys, tickets
 from ura.erp import SendChannel
 from ura.errors import BadInput
 from ura.journal import Record
@@ -174,9 +174,16 @@ def _ticket(data: Data) -> Row:
         "summary": _text(data.get("summary"), 500),
         "phone": _text(data.get("phone"), 20),
         "queue": _text(data.get("queue"), 64),
+        "contract_ref": _text(data.get("contract_id"), 64),
         "opened_at": _moment(data["at"]),
         "opened_by": CALLER,
     }
+
+
+def _disputed(data: Data) -> Row:
+    """The complaint, and what it is about."""
+    ticket = _ticket({**data, "category": Category.COMPLAINT})
+    return {**ticket, "source": _text(data["source"], 20), "invoice_ref": _text(data["invoice_id"], 64)}
 
 
 def _callback(data: Data) -> Row:
@@ -265,6 +272,15 @@ async def _write_step_answers(session: AsyncSession, rows: Sequence[Row]) -> Non
         await calls.answer_steps(session, **row)
 
 
+async def _write_disputes(session: AsyncSession, rows: Sequence[Row]) -> None:
+    charge = ("source", "invoice_ref")
+    complaints = [{name: value for name, value in row.items() if name not in charge} for row in rows]
+    await tickets.open_tickets(session, complaints)
+    about = ("id", "opened_at", "source", "contract_ref", "invoice_ref")
+    disputes = [{name: row[name] for name in about} | {"ticket_id": row["id"]} for row in rows]
+    await billing.open_disputes(session, disputes)
+
+
 # In the order of writing: a call before what happened in it, for whoever reads in between.
 PROJECTIONS: dict[str, Projection] = {
     "call_opened": Projection(_opened, calls.open_calls, bell="calls"),
@@ -277,6 +293,7 @@ PROJECTIONS: dict[str, Projection] = {
     "lead_saved": Projection(_lead, leads.save_leads, bell="leads"),
     "waiting_list_joined": Projection(_waiting, leads.join_waiting_list, bell="leads"),
     "ticket_opened": Projection(_ticket, tickets.open_tickets, bell="tickets"),
+    "invoice_disputed": Projection(_disputed, _write_disputes, bell="tickets"),
     "callback_requested": Projection(_callback, queues.request_callbacks, bell="callbacks"),
     "message_queued": Projection(_message, outbox.enqueue_rows),
     "erp_requested": Projection(_erp_request, erp_requests.add_requests),

@@ -5,13 +5,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.factories import NOON, later, make_id
-from ura import calls, leads, outbox, queues, tickets
+from ura import billing, calls, leads, outbox, queues, tickets
 from ura.acts import Acts, NoNumberToReach, UnknownAct
 from ura.db import Sessions
 from ura.erp import SendChannel
 from ura.errors import BadInput, Unavailable
 from ura.journal import Journal, Record, read
-from ura.models import LeadStatus
+from ura.models import Category, LeadStatus
 from ura.projection import apply_batch
 
 ZONE = ZoneInfo("America/Sao_Paulo")
@@ -59,6 +59,7 @@ EVERYTHING: dict[str, dict[str, Any]] = {
         "invoice_id": "99",
         "target": {"channel": "whatsapp", "tail": "4321"},
     },
+    "dispute_invoice": {"source": "local", "contract_id": "12", "invoice_id": "99", "summary": "Não concorda"},
     "save_steps": {"node": "wifi", "answers": {"restart": "done", "place": "not_done"}},
     "save_recording": {"recording_id": "a" * 32, "seconds": 4.5},
     "answer_survey": {"question": "csat", "value": "5"},
@@ -95,6 +96,10 @@ async def test_what_the_flow_does_is_in_the_database_once_the_journal_is_applied
         invoice = messages["invoice"]
         assert (invoice.to, invoice.channel, invoice.payload["invoice_id"]) == ("", SendChannel.WHATSAPP, "99")
         assert all(message.urgent_until == later(30 * 60) for message in messages.values())
+        complaint = await tickets.get_ticket(session, results["dispute_invoice"]["ticket_id"])
+        assert (complaint.category, complaint.contract_ref) == (Category.COMPLAINT, "12")
+        assert not await billing.may_remind(session, source="local", invoice_ref="99")
+        assert await billing.may_remind(session, source="local", invoice_ref="98")
         assert len(await calls.list_step_answers(session, call.call_id)) == 2
         (recording,) = await calls.list_recordings(session, call.call_id)
         assert (recording.path, recording.seconds) == ("a" * 32 + ".wav", 4.5)

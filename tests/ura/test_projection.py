@@ -48,6 +48,11 @@ def one_of_each() -> list[Record]:
         make_record(
             "outage_heard", outage_id=make_id(), call_id=call_id, contract_id="7", phone="", wants_news=True, at=NOON
         ),
+        make_record(
+            "invoice_disputed",
+            **{"ticket_id": make_id(), "call_id": call_id, "protocol": "263270000017", "summary": "Disputed"},
+            **{"source": "local", "contract_id": "2003", "invoice_id": "300301", "at": NOON},
+        ),
         make_record("erp_requested", request_id=make_id(), call_id=call_id, operation="trust_unlock", args={}, at=NOON),
     ]
 
@@ -68,7 +73,8 @@ async def test_every_kind_has_a_table_and_shuffled_and_doubled_records_give_the_
     async with sessions.begin() as session:
         await apply_batch(session, records)
     stored = await everything(sessions)
-    assert sum(map(len, stored.values())) == len(records) - 3 + 1  # three tell of the same call; a ticket has a history
+    # three tell of the same call; a ticket has a history; a dispute is a ticket, its history and what it is about
+    assert sum(map(len, stored.values())) == len(records) - 3 + 1 + 2
     doubled = records * 2
     random.Random(7).shuffle(doubled)
     async with sessions.begin() as session:
