@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.story import HIDDEN, MARIA, PROTOCOL, SUNDAY_02H, tell
+from tests.scenarios.story import HIDDEN, LANDLINE, MARIA, PROTOCOL, SUNDAY_02H, tell
+from ura import speech
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,52 @@ async def test_a_cancellation_is_registered_at_once_and_goes_to_retention(tmp_pa
     [ticket] = told.stored("ticket_opened")
     assert (ticket["category"], ticket["queue"]) == ("cancellation", "retencao")
     assert told.queues == ["retencao"]
+
+
+async def test_the_proof_of_a_cancellation_is_on_its_way_before_anything_is_said(tmp_path: Path) -> None:
+    """Decree 11.034, art. 14: also for who hangs up the moment the key is pressed."""
+    told = await tell("5,1,!x", tmp_path)
+
+    [ticket], [message] = told.stored("ticket_opened"), told.stored("message_queued")
+    assert (message["kind"], message["to"]) == ("proof", MARIA)
+    payload = message["payload"]
+    assert (payload["category"], payload["protocol"]) == ("cancellation", PROTOCOL)
+    assert payload["ticket_id"] == ticket["ticket_id"]
+    assert told.heard[-1] == "cancel.registered"
+    told = await tell("5,1", tmp_path / "again")
+    told.hears("cancel.registered", "cancel.proof_queued", "cancel.transferring")
+    assert "cancel.proof_voice" not in told.heard
+
+
+@pytest.mark.parametrize("caller", [LANDLINE, HIDDEN])
+async def test_without_a_mobile_the_protocol_is_the_proof_and_no_message_is_promised(
+    caller: str, tmp_path: Path
+) -> None:
+    told = await tell("5,1", tmp_path, caller=caller)
+
+    told.hears("cancel.registered", "cancel.proof_voice", *speech.protocol(PROTOCOL), "cancel.transferring")
+    assert "cancel.proof_queued" not in told.heard
+    assert told.stored("message_queued") == []
+
+
+async def test_a_proof_that_cannot_be_queued_is_not_promised(tmp_path: Path) -> None:
+    told = await tell("5,1", tmp_path, fails=["send_proof"])
+
+    told.hears("cancel.registered", "cancel.proof_failed", "cancel.proof_voice", "cancel.transferring")
+    assert "cancel.proof_queued" not in told.heard
+    assert len(told.stored("ticket_opened")) == 1
+
+
+async def test_without_a_protocol_none_is_named_as_proof(tmp_path: Path) -> None:
+    told = await tell("5,1", tmp_path, caller=LANDLINE, protocol="")
+
+    told.hears("cancel.registered", "cancel.transferring")
+    assert "cancel.proof_voice" not in told.heard
+
+
+@pytest.mark.parametrize("keys", ["3,1,x", "3,3,x"])
+async def test_hanging_up_where_the_caller_was_told_so_is_no_abandonment(keys: str, tmp_path: Path) -> None:
+    assert (await tell(keys, tmp_path)).outcome == "done"
 
 
 async def test_at_night_the_cancellation_is_a_ticket_and_is_already_in_force(tmp_path: Path) -> None:

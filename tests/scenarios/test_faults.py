@@ -1,9 +1,11 @@
 """Lookups fail, the database is away: what is heard is true, and there is a way on."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from prosa.example import ExampleProvider
 from tests.conftest import free_port
 from tests.scenarios.story import MONDAY_10H, SUNDAY_02H, tell
 from ura.db import make_engine, make_sessions
@@ -42,8 +44,21 @@ async def test_unknown_hours_try_the_queue_and_say_so(tmp_path: Path) -> None:
 async def test_a_message_that_cannot_be_queued_is_not_promised(tmp_path: Path) -> None:
     told = await tell(f"{TO_PLANS},1", tmp_path, fails=["send_plans"])
 
-    assert "sales.send_queued" not in told.heard
+    told.hears("plans.send", "sales.send_failed", "sales.transferring")
+    assert not {"sales.send_queued", "sales.plans_failed", "sales.no_plans"} & set(told.heard)
     assert told.queues == ["vendas"]
+
+
+async def test_nothing_on_sale_is_said_so_and_not_called_a_failure(tmp_path: Path) -> None:
+    provider = ExampleProvider(now=MONDAY_10H)
+
+    async def lookup(name: str, args: dict[str, Any]) -> dict[str, Any]:
+        return {"plans": []} if name == "plans" else await provider.lookup(name, args)
+
+    told = await tell(TO_PLANS, tmp_path, lookups=lookup)
+
+    told.hears("sales.covered", "sales.no_plans", "sales.transferring")
+    assert not {"sales.plans_failed", "sales.not_covered"} & set(told.heard)
 
 
 async def test_a_lead_that_cannot_be_written_down_does_not_stop_the_sale(tmp_path: Path) -> None:
@@ -79,7 +94,7 @@ async def test_with_the_database_away_every_branch_still_ends_well(keys: str, tm
     assert "protocol.intro" in told.heard
     if keys == TO_PLANS:
         told.hears("sales.lookup_failed", "sales.transferring")
-        assert told.stored("lead_saved")[-1]["status"] == "new"
+        assert [lead["status"] for lead in told.stored("lead_saved")] == ["new", "forwarded"]
 
 
 async def test_without_a_durable_protocol_none_is_spoken_and_no_record_is_claimed(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select
 
 from tests.scenarios.story import HIDDEN, LANDLINE, MARIA, SUNDAY_02H, tell
@@ -85,7 +86,58 @@ async def test_talk_to_sales_goes_to_the_sales_queue_with_the_lead_kept(tmp_path
 
     told.hears("plans.sales", "sales.transferring")
     assert told.queues == ["vendas"]
-    assert told.stored("lead_saved")[-1]["status"] == "interested"
+    assert told.stored("lead_saved")[-1]["status"] == "forwarded"
+
+
+WAYS_TO_END: dict[str, tuple[str, str, str]] = {  # keys, what became of the lead, what became of the call
+    "hangs up before the city": (f"{HOME},x", "abandoned", "abandoned"),
+    "hangs up in the plans": (f"{PALMEIRAS},x", "abandoned", "abandoned"),
+    "says nothing to the plans": (PALMEIRAS, "abandoned", "done"),
+    "that was all": (f"{PALMEIRAS},6", "informed", "done"),
+    "that was all, and hangs up": (f"{PALMEIRAS},6,x", "informed", "done"),
+    "wants a plan by message": (f"{PALMEIRAS},2", "proposal", "done"),
+    "wants a plan by message, and hangs up": (f"{PALMEIRAS},2,x", "proposal", "done"),
+    "talks to sales": (f"{PALMEIRAS},5", "forwarded", "queue"),
+    "wants a message, then talks to sales": (f"{PALMEIRAS},2,1", "forwarded", "queue"),
+    "asks for a person in the plans": (f"{PALMEIRAS},9", "forwarded", "queue"),
+    "waits for the neighbourhood": (f"{PLANNED},1", "waiting", "done"),
+    "waits for the neighbourhood, and hangs up": (f"{PLANNED},1,x", "waiting", "done"),
+    "is not covered, and does not wait": (f"{NOT_COVERED},2", "not_covered", "done"),
+    "is not covered, and hangs up": (f"{NOT_COVERED},x", "not_covered", "abandoned"),
+    "does not find the neighbourhood": (f"{HOME},{CAMPO_BELO},{LIST},8,x", "abandoned", "abandoned"),
+    "leaves the sale for a complaint": (f"{PALMEIRAS},*,*,*,*,4,1,x", "abandoned", "done"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_TO_END)
+async def test_the_lead_says_how_the_sale_ended(way: str, tmp_path: Path) -> None:
+    keys, lead, call = WAYS_TO_END[way]
+    told = await tell(keys, tmp_path)
+
+    assert (told.stored("lead_saved")[-1]["status"], told.outcome) == (lead, call)
+    assert len({each["lead_id"] for each in told.stored("lead_saved")}) == 1
+
+
+@pytest.mark.parametrize(
+    ("then", "becomes"), [("x", "abandoned"), ("1", "forwarded"), ("2,12", "forwarded"), ("3,x", "forwarded")]
+)
+async def test_sales_at_night_is_abandonment_until_something_is_agreed(then: str, becomes: str, tmp_path: Path) -> None:
+    told = await tell(f"{PALMEIRAS},5,{then}", tmp_path, now=SUNDAY_02H)
+
+    told.hears("person.closed", "person.offers")
+    assert told.stored("lead_saved")[-1]["status"] == becomes
+
+
+async def test_a_queue_that_gives_the_caller_back_has_not_served_anybody(tmp_path: Path) -> None:
+    told = await tell(f"{PALMEIRAS},5,x", tmp_path, queues_give_back=["timeout"])
+
+    assert [lead["status"] for lead in told.stored("lead_saved")] == ["new", "interested", "forwarded", "abandoned"]
+
+
+async def test_where_we_are_not_is_kept_for_the_map_of_who_wants_us(tmp_path: Path) -> None:
+    told = await tell(f"{NOT_COVERED},x", tmp_path)
+
+    assert told.stored("lead_saved")[-1]["neighbourhood_id"] == 202
 
 
 async def test_a_company_hears_business_plans(tmp_path: Path) -> None:

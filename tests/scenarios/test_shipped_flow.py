@@ -51,6 +51,16 @@ def test_a_sentence_is_written_for_the_ear(key: str) -> None:
     assert len(text) <= 220, "longer than anybody listens"
 
 
+def test_a_menu_that_says_so_may_be_hung_up_on() -> None:
+    told = {
+        key
+        for key, node in provedor().nodes.items()
+        if isinstance(node, Menu) and any("desligar" in CATALOGUE.get(said, "") for said in _keys(node))
+    }
+    assert told
+    assert told == {key for key, node in provedor().nodes.items() if isinstance(node, Menu) and node.may_hang_up}
+
+
 def test_menus_have_at_most_six_choices() -> None:
     for key, node in provedor().nodes.items():
         if isinstance(node, Menu):

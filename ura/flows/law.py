@@ -5,6 +5,7 @@
 3. A person is one key away from every node (the engine's own), and that way leads to a queue.
 4. No advertising while waiting (art. 4 §§5-6): prompts under `advert.` are not for queues, fillers, or the way there.
 5. The protocol is given before the first point where the call can end, and not in the greeting.
+6. A cancellation is followed by its proof, before the caller is asked anything or the call can leave us (art. 14).
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from ura.flows.graph import Graph
 from ura.flows.mistakes import (
     AdvertisingWhileWaiting,
     CancellationMissing,
+    CancellationNotProved,
     ComplaintMissing,
     DataBeforeMenu,
     FlowMistake,
@@ -22,7 +24,19 @@ from ura.flows.mistakes import (
     ProtocolMissing,
     ShortPromptsMissing,
 )
-from ura.flows.nodes import Asking, BaseNode, ChooseNeighbourhood, Collect, End, Menu, Protocol, Queue, Topic
+from ura.flows.nodes import (
+    Asking,
+    BaseNode,
+    ChooseNeighbourhood,
+    Collect,
+    End,
+    Menu,
+    Proof,
+    Protocol,
+    Queue,
+    Ticket,
+    Topic,
+)
 
 ADVERTS = "advert."
 
@@ -33,6 +47,7 @@ def check(graph: Graph) -> Iterator[FlowMistake]:
     yield from _person(graph)
     yield from _advertising(graph)
     yield from _protocol(graph)
+    yield from _proof(graph)
 
 
 def _quiet(node: BaseNode) -> bool:
@@ -88,3 +103,12 @@ def _protocol(graph: Graph) -> Iterator[FlowMistake]:
         node = graph.nodes[key]
         if node.ends and not (isinstance(node, End) and graph.edges[key]):
             yield ProtocolMissing(flow.key, key)
+
+
+def _proof(graph: Graph) -> Iterator[FlowMistake]:
+    for key, node in graph.nodes.items():
+        if isinstance(node, Ticket) and node.category == "cancellation":
+            after = [edge.to for edge in graph.edges[key] if edge.name == "next"]
+            reached = graph.walk(after, past=lambda each: _quiet(each) and not isinstance(each, Proof))
+            if not all(_quiet(graph.nodes[each]) for each in reached):
+                yield CancellationNotProved(graph.flow.key, key)

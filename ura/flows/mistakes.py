@@ -156,6 +156,10 @@ class CancellationMissing(FlowMistake):
     code = "law-cancellation-missing"
 
 
+class CancellationNotProved(FlowMistake):
+    code = "law-cancellation-not-proved"
+
+
 class PersonOutOfReach(FlowMistake):
     code = "law-person-out-of-reach"
 

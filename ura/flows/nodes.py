@@ -168,6 +168,7 @@ class Choice(Part):
 class Menu(Asking):
     """Asks for one key and goes where it leads. The key cuts the prompt; keys typed ahead are taken.
 
+    `may_hang_up: true` where the text says that hanging up is fine: it is then an end on purpose, no abandonment.
     The first menu must offer choices with `topic: complaint` and `topic: cancellation`, and have `short_prompts`.
 
     ```yaml
@@ -182,6 +183,7 @@ class Menu(Asking):
     prompts: Prompts = Field(min_length=1)
     short_prompts: Prompts = ()
     choices: dict[str, Choice] = Field(min_length=1)
+    may_hang_up: bool = False
 
     def edges(self) -> Iterator[tuple[str, str]]:
         for digit, choice in self.choices.items():
@@ -350,19 +352,23 @@ class PlanWording(Wording):
 
 
 class PlanEdges(Part):
+    """Four answers that must not be taken for each other: sent, not sent, nothing on sale, and "we do not know"."""
+
     sent: NodeKey
     number: NodeKey  # the caller's number is not a mobile: collect one into `contact_phone`, then a `send_plans` node
     sales: NodeKey
     done: NodeKey
     none: NodeKey
-    failed: NodeKey
+    failed: NodeKey  # the plans could not be looked up
+    not_sent: NodeKey | None = None  # the message could not be written down; missing: `failed`
 
 
 class OfferPlans(Asking):
     """Speaks the plans of the fact `neighbourhood` for the fact `audience` (`home`, `business`), three in a breath.
 
     Keys: `1`-`3` "send me this" (fact `plan`; sent by message to the caller's mobile), `4` more, `5` talk to sales,
-    `6` done. Edges: `on: {sent, number, sales, done, none, failed}`; `none` when nothing is offered there.
+    `6` done. Edges: `on: {sent, number, sales, done, none, failed, not_sent}`; `none` when nothing is offered there,
+    `failed` when nobody could say, `not_sent` when the message could not be queued.
     """
 
     type: Literal["offer_plans"] = "offer_plans"
@@ -377,6 +383,23 @@ class SendPlans(BaseNode):
     type: Literal["send_plans"] = "send_plans"
     next: NodeKey
     failed: NodeKey
+
+
+class ProofEdges(Part):
+    queued: NodeKey
+    no_mobile: NodeKey
+    failed: NodeKey
+
+
+class Proof(BaseNode):
+    """Sends the proof of the fact `ticket` (what, when, protocol) by message to `contact_phone`, else to the caller.
+
+    A cancellation must be followed by one (law). Edges: `on: {queued, no_mobile, failed}`; without a mobile number the
+    protocol, spoken, is the proof.
+    """
+
+    type: Literal["proof"] = "proof"
+    on: ProofEdges
 
 
 class Step(Part):
@@ -409,10 +432,11 @@ class Steps(Asking):
 
 class Lead(BaseNode):
     """Saves the sales contact, durably, without a word; again later updates it. Phone, audience, city, neighbourhood
-    and plan come from the facts. While its status is `new` or `interested` a hang-up makes it `abandoned`."""
+    and plan come from the facts. The engine closes what is still `new` or `interested`: `forwarded` when the caller
+    goes to a person (queue, callback, message, ticket) about sales, `abandoned` when the call ends otherwise."""
 
     type: Literal["lead"] = "lead"
-    status: Literal["new", "interested", "proposal", "waiting"] = "interested"
+    status: Literal["new", "interested", "informed", "proposal", "waiting", "not_covered"] = "interested"
     wants_message: bool = False
     next: NodeKey
     failed: NodeKey
@@ -538,6 +562,7 @@ Node = Annotated[
     | ChooseNeighbourhood
     | OfferPlans
     | SendPlans
+    | Proof
     | Steps
     | Lead
     | WaitingList

@@ -12,11 +12,16 @@ from ura.models.types import Phone, Uuid, word
 
 
 class LeadStatus(StrEnum):
-    NEW = "new"
-    INTERESTED = "interested"
-    ABANDONED = "abandoned"
-    PROPOSAL = "proposal"
-    WAITING = "waiting"
+    """How far the sale came. The first two are of a call in progress: no lead stays there when its call is over."""
+
+    NEW = "new"  # home or business
+    INTERESTED = "interested"  # the neighbourhood is covered
+    INFORMED = "informed"  # heard the plans, and said that this was all
+    PROPOSAL = "proposal"  # wanted plans by message
+    FORWARDED = "forwarded"  # handed to a person: queue, callback, message or ticket
+    WAITING = "waiting"  # on the waiting list
+    NOT_COVERED = "not_covered"  # we do not reach them, and they do not wait for us
+    ABANDONED = "abandoned"  # hung up, or left the sale for something else, before any of these
 
 
 class Lead(Base):

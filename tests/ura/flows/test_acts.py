@@ -6,6 +6,7 @@ import pytest
 
 from tests.ura.flows.making import GOODBYE, QUEUE_EDGES, Talk, make_flow, menu
 from ura.flows.effects import Act, EndCall, Lookup, Play, Record, SendToQueue
+from ura.flows.engine import escape
 from ura.flows.events import (
     ActDone,
     ActFailed,
@@ -65,15 +66,149 @@ def test_a_lead_is_updated_not_made_again() -> None:
     assert talk.effect.args["lead_id"] == "l-1"
 
 
-@pytest.mark.parametrize(("status", "reason"), [("interested", "abandoned"), ("proposal", "done"), ("waiting", "done")])
-def test_what_a_hang_up_means_depends_on_the_lead(status: str, reason: str) -> None:
-    talk = call({"type": "lead", "status": status, **NEXT})
-    talk.hears(ActDone("save_lead", {"lead_id": "l-1"}))
+# -- what becomes of the lead
+
+
+def sale(status: str, after: dict[str, Any], *more: dict[str, Any], **facts: Any) -> Talk:
+    """A call whose lead has this status, at the node `after`."""
+    lead = {"key": "lead", "type": "lead", "status": status, "next": after["key"], "failed": after["key"]}
+    return Talk(make_flow(lead, after, *more), **(FACTS | {"protocol": ""} | facts))
+
+
+def saved(talk: Talk) -> list[str]:
+    """Answers the acts that are asked for; the statuses that the lead was given."""
+    statuses = []
+    while isinstance(talk.effect, Act):
+        if talk.effect.name == "save_lead":
+            statuses.append(talk.effect.args["status"])
+        talk.hears(ActDone(talk.effect.name, {"lead_id": "l-1"}))
+    return statuses
+
+
+@pytest.mark.parametrize(
+    ("status", "then", "reason"),
+    [
+        ("new", ["abandoned"], "abandoned"),
+        ("interested", ["abandoned"], "abandoned"),
+        ("not_covered", [], "abandoned"),
+        ("informed", [], "done"),
+        ("proposal", [], "done"),
+        ("waiting", [], "done"),
+    ],
+)
+def test_what_a_hang_up_means_depends_on_the_lead(status: str, then: list[str], reason: str) -> None:
+    talk = sale(status, menu("more", k1="goodbye"))
+    assert saved(talk) == [status]
     talk.hears(HungUp())
-    if reason == "abandoned":
-        assert isinstance(talk.effect, Act)
-        talk.hears(ActDone("save_lead", {}))
+    assert saved(talk) == then
     assert talk.effect == EndCall(reason)
+
+
+@pytest.mark.parametrize("status", ["new", "interested", "informed", "proposal", "waiting", "not_covered"])
+def test_on_the_way_to_a_queue_the_lead_is_in_a_persons_hands(status: str) -> None:
+    talk = sale(status, {"key": "q", "type": "queue", "queue": "vendas", "on": QUEUE_EDGES}, topic="sales")
+    assert saved(talk) == [status, "forwarded"]
+    assert talk.effect == SendToQueue("vendas", 0)
+
+
+def test_a_hang_up_before_the_queue_or_after_it_gave_the_caller_back_is_abandonment() -> None:
+    edges = dict.fromkeys(QUEUE_EDGES, "more")
+    queue = {"key": "q", "type": "queue", "queue": "vendas", "prompts": ["one.moment"], "on": edges}
+    talk = sale("interested", queue, menu("more", k1="goodbye"))
+    assert saved(talk) == ["interested"]
+    assert isinstance(talk.effect, Play)
+    talk.hears(HungUp())
+    assert saved(talk) == ["abandoned"]
+
+    talk = sale("interested", queue, menu("more", k1="goodbye"))
+    saved(talk)
+    talk.played()
+    assert saved(talk) == ["forwarded"]
+    talk.left("timeout")
+    assert talk.asked
+    talk.hears(HungUp())
+    assert saved(talk) == ["abandoned"]
+
+
+PROMISES: dict[str, dict[str, Any]] = {
+    "callback": {"type": "callback", "queue": "vendas"},
+    "ticket": {"type": "ticket", "category": "sales", "summary": "x", "queue": "vendas"},
+    "message": {"type": "message", "prompts": ["after.tone"], "empty": "more"},
+}
+
+
+@pytest.mark.parametrize("kind", PROMISES)
+@pytest.mark.parametrize(("topic", "becomes"), [("sales", "forwarded"), (None, "forwarded"), ("billing", "abandoned")])
+def test_a_promise_about_the_sale_settles_the_lead_and_one_about_something_else_does_not(
+    kind: str, topic: str | None, becomes: str
+) -> None:
+    promise = {"key": "promise", "next": "more", "failed": "more"} | PROMISES[kind]
+    talk = sale("interested", promise, menu("more", k1="goodbye"), topic=topic)
+    statuses = saved(talk)
+    if kind == "message":
+        talk.hears(Recorded("r-1", 5.0))
+        statuses += saved(talk)
+    talk.hears(HungUp())
+    assert statuses + saved(talk) == ["interested", becomes]
+    assert talk.effect == EndCall("done")
+
+
+def test_a_sale_left_for_another_subject_is_abandoned_at_the_queue() -> None:
+    queue = {"key": "q", "type": "queue", "queue": "l1", "on": QUEUE_EDGES}
+    assert saved(sale("interested", queue, topic="billing")) == ["interested", "abandoned"]
+    assert saved(sale("proposal", queue, topic="billing")) == ["proposal"]
+
+
+def test_an_end_and_the_fallback_queue_leave_no_lead_open() -> None:
+    talk = sale("new", GOODBYE)
+    assert saved(talk) == ["new", "abandoned"]
+    assert isinstance(talk.effect, EndCall)
+    talk = sale("new", menu("more", k1="goodbye"))
+    saved(talk)
+    state, _ = escape(talk.flow, talk.state)  # the person first,
+    talk.state, talk.effect = escape(talk.flow, state)  # then the fallback queue
+    assert saved(talk) == ["forwarded"]
+    assert talk.effect == SendToQueue("l1", 1)
+
+
+def test_where_the_text_says_so_a_hang_up_is_an_end_on_purpose() -> None:
+    for allowed, reason in ((True, "done"), (False, "abandoned")):
+        talk = Talk(make_flow(menu("main", k1="goodbye") | {"may_hang_up": allowed}))
+        assert talk.hears(HungUp()) == EndCall(reason)
+
+
+# -- proof
+
+PROOF = {"key": "it", "type": "proof", "on": {"queued": "good", "no_mobile": "bad", "failed": "odd"}}
+TICKET = {"ticket_id": "t-1", "protocol": "263260000017", "category": "cancellation"}
+
+
+def proving(**facts: Any) -> Talk:
+    ends = [menu(key, k1="goodbye") for key in ("good", "bad", "odd")]
+    return Talk(make_flow(PROOF, *ends), ticket=TICKET, **facts)
+
+
+def test_the_proof_goes_to_the_callers_mobile() -> None:
+    talk = proving()
+    args = {"ticket_id": "t-1", "category": "cancellation", "to": "+5516999990000"}
+    assert talk.effect == Act("send_proof", args, "it:send_proof:1")
+    assert talk.hears(NoInput()) == talk.effects[0]
+    talk.hears(ActDone("send_proof", {}))
+    assert talk.state.node == "good"
+    talk = proving(contact_phone="+5511912345678")
+    assert isinstance(talk.effect, Act)
+    assert talk.effect.args["to"] == "+5511912345678"
+
+
+@pytest.mark.parametrize("caller", ["", "+551633330000"])
+def test_without_a_mobile_there_is_no_message_to_promise(caller: str) -> None:
+    assert proving(caller=caller).state.node == "bad"
+
+
+def test_a_proof_that_cannot_be_queued_is_said() -> None:
+    talk = proving()
+    talk.hears(ActFailed("send_proof", "disk"))
+    assert talk.state.node == "odd"
 
 
 def test_all_plans_heard_are_sent_when_none_was_chosen() -> None:

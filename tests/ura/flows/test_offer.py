@@ -9,7 +9,7 @@ from tests.ura.flows.making import WAYS_OUT, Talk, make_flow, menu
 from ura.flows.effects import Act, Lookup
 from ura.flows.events import ActDone, ActFailed, HungUp, LookupDone, LookupFailed, NoInput
 
-EDGES = ("sent", "number", "sales", "done", "none", "failed")
+EDGES = ("sent", "number", "sales", "done", "none", "failed", "not_sent")
 OFFER = {"key": "plans", "type": "offer_plans", "on": {edge: edge for edge in EDGES}}
 
 
@@ -85,6 +85,16 @@ def test_a_message_that_cannot_be_queued_is_said() -> None:
     talk = offering()
     talk.press("1")
     talk.hears(ActFailed("send_plans", "disk"))
+    assert talk.state.node == "not_sent"
+
+
+def test_a_flow_that_does_not_tell_them_apart_has_one_edge_for_both_troubles() -> None:
+    edges = {edge: edge for edge in EDGES if edge != "not_sent"}
+    flow = make_flow(OFFER | {"on": edges}, *(menu(edge, k1="plans") for edge in edges))
+    talk = Talk(flow)
+    talk.hears(LookupDone("plans", {"plans": PLANS}))
+    talk.press("1")
+    talk.hears(ActFailed("send_plans", "disk"))
     assert talk.state.node == "failed"
 
 
@@ -95,9 +105,17 @@ def test_sales_and_done(key: str, edge: str) -> None:
     assert talk.state.node == edge
 
 
-@pytest.mark.parametrize("plans", [[], None, [{"name": "no id"}, 3]])
-def test_nothing_offered_here(plans: Any) -> None:
-    assert offering(plans).state.node == "none"
+def test_nothing_offered_here() -> None:
+    assert offering([]).state.node == "none"
+
+
+@pytest.mark.parametrize("plans", [None, {}, [{"name": "no id"}, 3]])
+def test_an_answer_that_cannot_be_read_is_not_taken_for_nothing_offered(plans: Any) -> None:
+    assert offering(plans).state.node == "failed"
+
+
+def test_a_plan_that_cannot_be_read_does_not_cost_the_others() -> None:
+    assert offering([3, PLANS[0]]).state.facts["plan_ids"] == [1]
 
 
 def test_prices_away() -> None:

@@ -85,7 +85,8 @@ def every_answer(effect: Effect) -> list[Event]:
         case Lookup("opening"):
             return [good(effect), good(effect, is_open=False), LookupDone("opening", {}), LookupFailed("opening", "x")]
         case Lookup(name):
-            return [good(effect), LookupDone(name, {}), LookupFailed(name, "x")]
+            nothing = {"cities": [], "neighbourhoods": [], "plans": []}
+            return [good(effect), LookupDone(name, nothing), LookupFailed(name, "x")]
         case Act(name):
             return [good(effect), ActFailed(name, "x")]
         case Record():
@@ -130,7 +131,8 @@ def test_every_node_is_met() -> None:
 def test_a_hang_up_at_each_single_step_closes_once_with_the_lead_kept() -> None:
     """R07."""
     for state, _ in places():
-        abandoned = state.facts.get("lead_status") in ("new", "interested")
+        owed = [(each["name"], each["args"].get("status")) for each in state.owed]
+        abandoned = state.facts.get("lead_status") in ("new", "interested") or ("save_lead", "abandoned") in owed
         acts = []
         now, effect = step(provedor(), state, HungUp())
         while isinstance(effect, Act):
@@ -140,6 +142,21 @@ def test_a_hang_up_at_each_single_step_closes_once_with_the_lead_kept() -> None:
         assert now.mode is Mode.OVER
         assert (("save_lead", "abandoned") in acts) is abandoned, state.node
         assert len(acts) == len(set(acts))
+
+
+def test_no_lead_is_left_open_wherever_the_call_goes() -> None:
+    """From each place of an open sale, with nothing more pressed: in a queue or at the end somebody has the lead."""
+    for state, effect in places():
+        begun, status = state.node, state.facts.get("lead_status")
+        if status not in ("new", "interested") or isinstance(effect, SendToQueue | Act):
+            continue
+        for _ in range(60):
+            state, effect = step(provedor(), state, good(effect))
+            if isinstance(effect, Act) and effect.name == "save_lead":
+                status = effect.args["status"]
+            if isinstance(effect, SendToQueue | EndCall):
+                break
+        assert status in ("forwarded", "abandoned"), begun
 
 
 def test_nine_finds_the_person_from_each_single_place() -> None:

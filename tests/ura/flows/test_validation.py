@@ -46,6 +46,12 @@ def test_a_right_flow_has_no_mistake() -> None:
     assert mistakes(right()) == []
 
 
+def test_a_cancellation_with_its_proof_has_no_mistake() -> None:
+    doc = right()
+    cancellation(doc, say("noted", "proof"), proof())
+    assert mistakes(doc) == []
+
+
 def two_of(doc: Doc) -> None:
     doc["nodes"].append(deepcopy(node(doc, "goodbye")))
 
@@ -87,6 +93,17 @@ def lookup(doc: Doc, **fields: Any) -> None:
 def subflow(doc: Doc, flow: str) -> None:
     doc["nodes"].append({"key": "sub", "type": "subflow", "flow": flow, "next": "tell"})
     node(doc, "main")["choices"]["2"] = {"label": "x", "next": "sub"}
+
+
+def cancellation(doc: Doc, *after: Doc) -> None:
+    """Key 5 registers a cancellation; `after` are the nodes on its way to `tell`."""
+    ticket = {"key": "stop", "type": "ticket", "category": "cancellation", "summary": "x", "queue": "l1"}
+    doc["nodes"] += [ticket | {"next": after[0]["key"] if after else "tell", "failed": "person"}, *after]
+    node(doc, "main")["choices"]["5"]["next"] = "stop"
+
+
+def proof() -> Doc:
+    return {"key": "proof", "type": "proof", "on": dict.fromkeys(("queued", "no_mobile", "failed"), "tell")}
 
 
 def put(key: str, **fields: Any) -> Callable[[Doc], None]:
@@ -135,6 +152,8 @@ CASES: list[tuple[type[FlowMistake], str, Callable[[Doc], object]]] = [
     (m.SchemaUnknown, "", lambda doc: doc.update(schema_version=9)),
     (m.ComplaintMissing, "main", lambda doc: node(doc, "main")["choices"].pop("4")),
     (m.CancellationMissing, "main", lambda doc: node(doc, "main")["choices"].pop("5")),
+    (m.CancellationNotProved, "stop", cancellation),
+    (m.CancellationNotProved, "stop", lambda doc: cancellation(doc, menu("sure", k1="proof"), proof())),
     (m.ShortPromptsMissing, "main", drop("main", "short_prompts")),
     (m.DataBeforeMenu, "ask", put("hello", next="ask")),
     (m.PersonOutOfReach, "person", put("person", next="goodbye")),

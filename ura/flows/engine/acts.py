@@ -1,10 +1,12 @@
-"""Nodes that ask the house or change something: lookup, hours, lead, waiting list, ticket, callback, message, queue."""
+"""Nodes that ask the house or change something: lookup, hours, lead, waiting list, ticket, proof, callback, message,
+queue."""
 
 from collections.abc import Callable
 from typing import Any
 
 from ura.flows.effects import Lookup, Play, Record, SendToQueue
 from ura.flows.engine.cursor import Cursor, Handler, Move
+from ura.flows.engine.lead import forward_lead, lead_args, lead_at_queue, lead_saved
 from ura.flows.engine.state import Json
 from ura.flows.engine.talk import missing_protocol, spoken
 from ura.flows.events import ActDone, ActFailed, Event, LookupDone, LookupFailed, QueueLeft, Recorded
@@ -16,6 +18,7 @@ from ura.flows.nodes import (
     Lead,
     LookupNode,
     Message,
+    Proof,
     Queue,
     SendPlans,
     Ticket,
@@ -23,7 +26,6 @@ from ura.flows.nodes import (
 )
 
 SHORTEST_MESSAGE_S = 1.0
-SETTLED_LEADS = ("proposal", "waiting")
 
 
 # -- lookups
@@ -81,33 +83,6 @@ def acting(
     return Handler(put, hear)
 
 
-def lead_args(c: Cursor, node: Lead) -> dict[str, Json]:
-    c.facts["lead_wants_message"] = node.wants_message
-    return all_of_lead(c, node.status)
-
-
-def all_of_lead(c: Cursor, status: str) -> dict[str, Json]:
-    """Everything known each time: the record keeps the last word, not a sum."""
-    args: dict[str, Json] = {
-        "phone": c.phone(),
-        "audience": c.fact("audience"),
-        "city_id": c.fact("city.id"),
-        "neighbourhood_id": c.fact("neighbourhood.id"),
-        "plan_id": c.fact("plan.id"),
-        "status": status,
-        "wants_message": bool(c.facts.get("lead_wants_message")),
-    }
-    if lead_id := c.facts.get("lead_id"):
-        args["lead_id"] = lead_id
-    return args
-
-
-def lead_saved(c: Cursor, node: Lead, result: dict[str, Json]) -> None:
-    c.facts["lead_id"] = result.get("lead_id")
-    c.facts["lead_status"] = node.status
-    c.settled = c.settled or node.status in SETTLED_LEADS
-
-
 def waiting_args(c: Cursor, node: WaitingList) -> dict[str, Json]:
     return {"phone": c.phone(), "neighbourhood_id": c.fact("neighbourhood.id")}
 
@@ -121,8 +96,9 @@ def ticket_args(c: Cursor, node: Ticket) -> dict[str, Json]:
 
 
 def ticket_opened(c: Cursor, node: Ticket, result: dict[str, Json]) -> None:
-    c.facts["ticket"] = result
+    c.facts["ticket"] = result | {"category": node.category}
     c.settled = True
+    forward_lead(c)
 
 
 def callback_args(c: Cursor, node: Callback) -> dict[str, Json]:
@@ -132,11 +108,31 @@ def callback_args(c: Cursor, node: Callback) -> dict[str, Json]:
 def callback_requested(c: Cursor, node: Callback, result: dict[str, Json]) -> None:
     c.facts["callback"] = result
     c.settled = True
+    forward_lead(c)
 
 
 def send_args(c: Cursor, node: SendPlans) -> dict[str, Json]:
     plan_id = c.fact("plan.id")
     return {"plan_ids": [plan_id] if plan_id is not None else c.facts.get("plan_ids", []), "to": c.phone()}
+
+
+# -- proof
+
+
+def put_proof(c: Cursor, node: Proof) -> Move:
+    if not c.mobile():
+        return c.to(node.on.no_mobile)
+    ticket = {name: c.fact(f"ticket.{name}") for name in ("ticket_id", "category")}
+    return c.act("send_proof", ticket | {"to": c.mobile()})
+
+
+def hear_proof(c: Cursor, node: Proof, event: Event) -> Move | None:
+    match event:
+        case ActDone("send_proof"):
+            return c.to(node.on.queued)
+        case ActFailed():
+            return c.to(node.on.failed)
+    return None
 
 
 # -- message
@@ -159,6 +155,7 @@ def hear_message(c: Cursor, node: Message, event: Event) -> Move | None:
         case ActDone() if c.phase:
             c.facts["recording_id"] = c.data["recording_id"]
             c.settled = True
+            forward_lead(c)
             return c.to(node.next)
         case ActFailed():
             return c.to(node.failed)
@@ -176,6 +173,10 @@ def put_queue(c: Cursor, node: Queue) -> Move:
         prompts = missing_protocol(c) + c.say(node.prompts)
         if prompts:
             return Play(prompts)
+    if c.phase == "spoken":
+        c.phase = "leaving"
+        if act := lead_at_queue(c):
+            return act
     c.phase = "sent"
     return SendToQueue(node.queue, node.priority + bool(c.facts.get("frustrated")))
 
@@ -186,7 +187,7 @@ def hear_queue(c: Cursor, node: Queue, event: Event) -> Move | None:
             c.facts["queue_left"] = reason
             edge = reason if reason in type(node.on).model_fields else "failed"
             return c.to(getattr(node.on, edge))
-        case ActDone() | ActFailed() if not c.phase:
+        case ActDone() | ActFailed() if c.phase in ("", "leaving"):
             return put_queue(c, node)
     if c.phase == "spoken" and spoken(c, event):
         c.ahead = ""  # keys pressed into "one moment" answer nothing
@@ -202,6 +203,7 @@ HANDLERS: dict[type[BaseNode], Handler] = {
     Ticket: acting("open_ticket", ticket_args, ticket_opened),
     Callback: acting("request_callback", callback_args, callback_requested),
     SendPlans: acting("send_plans", send_args, settle),
+    Proof: Handler(put_proof, hear_proof),
     Message: Handler(put_message, hear_message),
     Queue: Handler(put_queue, hear_queue),
 }

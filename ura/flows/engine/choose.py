@@ -136,26 +136,41 @@ def back(c: Cursor, node: ChooseNeighbourhood) -> Move | None:
 # -- what the house answers
 
 
+ASKED = {
+    "": "cities",
+    "all": "neighbourhoods",
+    "by_letters": "neighbourhoods_by_keys",
+    "by_cep": "neighbourhood_by_cep",
+}
+
+
 def hear(c: Cursor, node: ChooseNeighbourhood, event: Event) -> Move | None:
     match event:
-        case LookupDone("cities", result) if not c.phase:
-            return _cities(c, node, _rows(result, "cities"))
-        case LookupDone("neighbourhoods", result) if c.phase == "all":
-            return _all(c, node, _rows(result, "neighbourhoods"))
-        case LookupDone("neighbourhoods_by_keys", result) if c.phase == "by_letters":
-            return _found(c, node, _rows(result, "neighbourhoods"), "letters", (node.wording.letters_none,))
-        case LookupDone("neighbourhood_by_cep", result) if c.phase == "by_cep":
-            return _found(c, node, _rows(result, "neighbourhoods"), "cep", (node.wording.cep_none,))
+        case LookupDone(name, result) if name == ASKED.get(c.phase):
+            rows = _rows(result.get("neighbourhoods" if c.phase else "cities"))
+            return c.to(node.on.failed) if rows is None else _told(c, node, rows)
         case LookupFailed() if not c.want:
             return c.to(node.on.failed)
     return None
 
 
-def _rows(result: dict[str, Json], name: str) -> list[Row]:
-    rows = result.get(name)
-    if not isinstance(rows, list):
-        return []
-    return [{k: row[k] for k in KEPT if k in row} for row in rows if isinstance(row, dict) and "id" in row]
+def _told(c: Cursor, node: ChooseNeighbourhood, rows: list[Row]) -> Move:
+    match c.phase:
+        case "by_letters":
+            return _found(c, node, rows, "letters", (node.wording.letters_none,))
+        case "by_cep":
+            return _found(c, node, rows, "cep", (node.wording.cep_none,))
+        case "all":
+            return _all(c, node, rows)
+    return _cities(c, node, rows)
+
+
+def _rows(answer: Json) -> list[Row] | None:
+    """None: an answer that cannot be read, which must not be taken for "nothing found"."""
+    if not isinstance(answer, list):
+        return None
+    rows = [{k: row[k] for k in KEPT if k in row} for row in answer if isinstance(row, dict) and "id" in row]
+    return rows if rows or not answer else None
 
 
 def _cities(c: Cursor, node: ChooseNeighbourhood, cities: list[Row]) -> Move:

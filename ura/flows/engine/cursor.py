@@ -1,5 +1,6 @@
 """What one step reads and changes: a mutable copy of the state, and the moves a node can make."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ MOST_RETRIES = 3  # of silence and wrong keys together, whatever the author allo
 MOST_REPEATS = 4
 MOST_GIVEN_UP = 2
 CALLS_THAT_SHOW_FRUSTRATION = 3
+MOBILE = re.compile(r"\+55[1-9][1-9]9\d{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,10 @@ class Cursor:
 
     def phone(self) -> str:
         return str(self.facts.get("contact_phone") or self.facts.get("caller") or "")
+
+    def mobile(self) -> str:
+        """Where a message can go; "" when the number known is none that takes messages."""
+        return self.phone() if MOBILE.fullmatch(self.phone()) else ""
 
     # -- moving
 

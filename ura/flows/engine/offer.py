@@ -1,6 +1,5 @@
 """Offering plans: three in a breath, with price, set-up and conditions; one key sends one to the caller's mobile."""
 
-import re
 from decimal import Decimal, InvalidOperation
 
 from ura.flows.effects import Lookup, Prompt, Spoken
@@ -11,7 +10,6 @@ from ura.flows.nodes import BaseNode, OfferPlans
 
 BREATH = 3
 MORE, SALES, DONE = "4", "5", "6"
-MOBILE = re.compile(r"\+55[1-9][1-9]9\d{8}")
 
 
 def put(c: Cursor, node: OfferPlans) -> Move:
@@ -76,7 +74,7 @@ def answer(c: Cursor, node: OfferPlans, entry: str) -> Move | None:
     if entry in "123"[: len(breath)]:
         c.facts["plan"] = breath[int(entry) - 1]
         c.remember()
-        if not MOBILE.fullmatch(c.phone()):
+        if not c.mobile():
             return c.to(node.on.number)
         c.turn("send")
         return put(c, node)
@@ -91,18 +89,27 @@ def answer(c: Cursor, node: OfferPlans, entry: str) -> Move | None:
 def hear(c: Cursor, node: OfferPlans, event: Event) -> Move | None:
     match event:
         case LookupDone("plans", result) if not c.phase:
-            plans = [p for p in result.get("plans") or [] if isinstance(p, dict) and "id" in p]
-            c.data = {"plans": plans}
-            c.facts["plan_ids"] = []
-            return _move_to(c, node, 0) if plans else c.to(node.on.none)
+            return _offered(c, node, result.get("plans"))
         case LookupFailed() if not c.phase:
             return c.to(node.on.failed)
         case ActDone("send_plans") if c.phase == "send":
             c.settled = True
             return c.to(node.on.sent)
         case ActFailed() if c.phase == "send":
-            return c.to(node.on.failed)
+            return c.to(node.on.not_sent or node.on.failed)
     return None
+
+
+def _offered(c: Cursor, node: OfferPlans, answer: Json) -> Move:
+    """Only an empty list means that nothing is on sale; an answer that cannot be read means that nobody knows."""
+    if not isinstance(answer, list):
+        return c.to(node.on.failed)
+    plans = [plan for plan in answer if isinstance(plan, dict) and "id" in plan]
+    if answer and not plans:
+        return c.to(node.on.failed)
+    c.data = {"plans": plans}
+    c.facts["plan_ids"] = []
+    return _move_to(c, node, 0) if plans else c.to(node.on.none)
 
 
 def back(c: Cursor, node: OfferPlans) -> Move | None:

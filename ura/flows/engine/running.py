@@ -6,9 +6,10 @@ from ura.flows.effects import Effect, EndCall, Play, SendToQueue
 from ura.flows.engine import acts, choose, guide, offer, talk
 from ura.flows.engine.compiled import CompiledFlow
 from ura.flows.engine.cursor import MOST_REPEATS, Bail, Cursor, Entered, Go, Handler, Move
+from ura.flows.engine.lead import abandon_lead, lead_at_queue
 from ura.flows.engine.state import Mode, State
 from ura.flows.events import DigitsEntered, Event, HungUp, LookupDone, LookupFailed, NoInput, Played, Started
-from ura.flows.nodes import BaseNode
+from ura.flows.nodes import BaseNode, Menu
 
 HANDLERS: dict[type[BaseNode], Handler] = {
     **talk.HANDLERS,
@@ -17,7 +18,6 @@ HANDLERS: dict[type[BaseNode], Handler] = {
     **offer.HANDLERS,
     **guide.HANDLERS,
 }
-OPEN_LEADS = ("new", "interested")
 MOST_STRAYS = 3
 
 
@@ -202,10 +202,11 @@ def _stray(c: Cursor, node: BaseNode) -> Move:
 
 def _hang_up(c: Cursor) -> None:
     _leave(c)
+    node = c.compiled.nodes.get(c.node)
+    told_so = isinstance(node, Menu) and node.may_hang_up
     c.mode = Mode.CLOSING
-    c.reason = "done" if c.settled else "abandoned"
-    if c.facts.get("lead_id") and c.facts.get("lead_status") in OPEN_LEADS:
-        c.owe("save_lead", acts.all_of_lead(c, "abandoned"))
+    c.reason = "done" if c.settled or told_so else "abandoned"
+    abandon_lead(c)
 
 
 def _close(c: Cursor) -> Effect:
@@ -233,6 +234,10 @@ def _fall_back(c: Cursor) -> Effect:
         if prompts:
             return Play(prompts)
     if c.phase == "queue":
+        c.phase = "leaving"
+        if act := lead_at_queue(c):
+            return act
+    if c.phase == "leaving":
         c.phase = "end"
         return SendToQueue(fallback.queue, priority=1)
     c.mode, c.reason = Mode.OVER, "failed"

@@ -2,6 +2,7 @@
 
 from ura.flows.effects import EndCall, Play, Prompt
 from ura.flows.engine.cursor import Cursor, Go, Handler, Move
+from ura.flows.engine.lead import abandon_lead
 from ura.flows.engine.state import Json
 from ura.flows.events import ActDone, ActFailed, DigitsEntered, Event, NoInput, Played
 from ura.flows.nodes import BaseNode, Branch, Collect, End, Menu, Protocol, Say, Subflow, Survey, When
@@ -155,6 +156,7 @@ def put_end(c: Cursor, node: End) -> Move:
         called = c.compiled.nodes[c.node]
         assert isinstance(called, Subflow)
         return c.to(called.next)
+    abandon_lead(c)
     return c.next_owed() or EndCall(node.reason, missing_protocol(c) + c.say(node.prompts))
 
 
