@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 
-from sqlalchemy import case, func, select
+from sqlalchemy import and_, case, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import paging, upsert
 from ura.errors import NotFound
-from ura.models import Lead, LeadStatus, WaitingListEntry
+from ura.models import Call, Callback, Lead, LeadStatus, Outcome, Ticket, WaitingListEntry
 from ura.paging import Page
 from ura.upsert import Row
+
+SETTLES_WITHIN = timedelta(minutes=2)  # by then all records of a call are here
+LOOK_BACK = timedelta(days=30)
 
 
 class LeadNotFound(NotFound):
@@ -56,6 +59,36 @@ def _save(dialect: str) -> upsert.Insert:
 
 async def join_waiting_list(session: AsyncSession, rows: Sequence[Row]) -> None:
     await upsert.add_new(session, WaitingListEntry, rows)
+
+
+async def close_left_open(session: AsyncSession, *, now: datetime) -> int:
+    """Calls that are over leave no sale open. Returns how many leads became `abandoned`:
+
+    1. still `new` or `interested`: the process that had the call died before it could say so;
+    2. `forwarded` to a queue, where the caller hung up before anybody answered, with no callback and no ticket.
+
+    `updated_at` stays: a record of the call that comes later than this still has the last word.
+    """
+    over = select(Call.id).where(Call.id == Lead.call_id, Call.ended_at < now - SETTLES_WITHIN)
+    unanswered = over.where(Call.outcome == Outcome.QUEUE, Call.answered_at.is_(None))
+    promised = or_(
+        select(Callback.id).where(Callback.call_id == Lead.call_id).exists(),
+        select(Ticket.id).where(Ticket.call_id == Lead.call_id).exists(),
+    )
+    change = (
+        update(Lead)
+        .where(
+            Lead.created_at >= now - LOOK_BACK,
+            or_(
+                and_(Lead.status.in_([LeadStatus.NEW, LeadStatus.INTERESTED]), over.exists()),
+                and_(Lead.status == LeadStatus.FORWARDED, unanswered.exists(), ~promised),
+            ),
+        )
+        .values(status=LeadStatus.ABANDONED)
+        .returning(Lead.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len((await session.scalars(change)).all())
 
 
 async def get_lead(session: AsyncSession, lead_id: str) -> Lead:

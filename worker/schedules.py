@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from ura import outages, users, wanted_names
+from ura import leads, outages, users, wanted_names
 from ura.db import Sessions
 from ura.settings import Settings
 
@@ -29,13 +29,18 @@ async def every(seconds: float, work: Callable[[], None]) -> None:
 
 
 class Housekeeping:
-    """In the database: each hour log-ins that have ended, each minute news for who waits for the end of an outage."""
+    """In the database: each hour log-ins that have ended, each minute news for who waits for the end of an outage, and
+    the sales that calls left open. What fails holds nothing else up."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
 
     async def run(self) -> None:
-        await asyncio.gather(self._repeat(HOUR_S, self.hourly), self._repeat(MINUTE_S, self.minutely))
+        await asyncio.gather(
+            self._repeat(HOUR_S, self.hourly),
+            self._repeat(MINUTE_S, self.minutely),
+            self._repeat(MINUTE_S, self.close_leads),
+        )
 
     async def _repeat(self, seconds: float, work: Callable[[datetime], Awaitable[None]]) -> None:
         while True:
@@ -54,6 +59,12 @@ class Housekeeping:
             told = await outages.tell_who_waits(session, now=now)
         if told:
             log.info("told who waited for the end of an outage", told=told)
+
+    async def close_leads(self, now: datetime) -> None:
+        async with self._sessions.begin() as session:
+            closed = await leads.close_left_open(session, now=now)
+        if closed:
+            log.info("sales whose callers had gone are abandoned now", leads=closed)
 
 
 async def render_waiting_names(settings: Settings) -> None:

@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from tests.factories import NOON, later, lead_saved, make_id, make_record
+from tests.factories import NOON, call_closed, call_opened, later, lead_saved, make_id, make_record, ticket_opened
 from ura import leads
 from ura.db import Sessions
 from ura.leads import LeadFilter, LeadNotFound
@@ -52,6 +52,65 @@ async def test_leads_are_listed_newest_first_and_filtered(sessions: Sessions) ->
         assert await ids(phone="+551133330009", call_id="c" * 32) == [new]
         assert await ids(created_from=later(30)) == [new]
         assert await ids(created_before=later(30)) == [old]
+
+
+HUNG_UP_IN_QUEUE = [("queue", "agi"), ("abandoned", "ami")]
+SALES = {  # how the call ended (outcome, by whom), the lead, what else there is, and what the lead is afterwards
+    "the process died": ([("dropped", "ami")], "interested", "", "abandoned"),
+    "died at once": ([("dropped", "ami")], "new", "", "abandoned"),
+    "hung up in the queue": (HUNG_UP_IN_QUEUE, "forwarded", "", "abandoned"),
+    "answered": (HUNG_UP_IN_QUEUE, "forwarded", "call_answered", "forwarded"),
+    "hung up in the queue, callback agreed": (HUNG_UP_IN_QUEUE, "forwarded", "callback_requested", "forwarded"),
+    "hung up in the queue, ticket open": (HUNG_UP_IN_QUEUE, "forwarded", "ticket_opened", "forwarded"),
+    "a callback, then the end": ([("done", "agi")], "forwarded", "", "forwarded"),
+    "still in the queue": ([("queue", "agi")], "forwarded", "", "forwarded"),
+    "still talking to us": ([], "interested", "", "interested"),
+    "sent": ([("dropped", "ami")], "proposal", "", "proposal"),
+    "informed": ([("abandoned", "ami")], "informed", "", "informed"),
+    "waiting": ([("dropped", "ami")], "waiting", "", "waiting"),
+}
+
+
+@pytest.mark.parametrize("story", SALES)
+async def test_a_call_that_is_over_leaves_no_sale_open(sessions: Sessions, story: str) -> None:
+    ends, status, more, becomes = SALES[story]
+    call_id, lead_id = make_id(), make_id()
+    records = [call_opened(call_id), lead_saved(lead_id, status, at=later(10), call_id=call_id)]
+    records += [call_closed(call_id, outcome, at=later(20), by=by) for outcome, by in ends]
+    match more:
+        case "call_answered":
+            records.append(make_record(more, call_id=call_id, attendant="Ana", at=later(15)))
+        case "callback_requested":
+            data = {"callback_id": make_id(), "phone": "+5511987654321", "queue": "vendas", "not_before": None}
+            records.append(make_record(more, call_id=call_id, at=later(15), **data))
+        case "ticket_opened":
+            records.append(ticket_opened(make_id(), at=later(15), call_id=call_id))
+    async with sessions.begin() as session:
+        await apply_batch(session, records)
+    async with sessions.begin() as session:
+        assert await leads.close_left_open(session, now=later(60)) == 0  # records may still be on their way
+    async with sessions.begin() as session:
+        assert await leads.close_left_open(session, now=later(300)) == int(status != becomes)
+        assert await leads.close_left_open(session, now=later(300)) == 0
+    async with sessions() as session:
+        assert (await leads.get_lead(session, lead_id)).status == becomes
+
+
+async def test_a_record_that_comes_late_has_the_last_word(sessions: Sessions) -> None:
+    call_id, lead_id = make_id(), make_id()
+    async with sessions.begin() as session:
+        await apply_batch(
+            session,
+            [
+                call_opened(call_id),
+                lead_saved(lead_id, "interested", at=later(10), call_id=call_id),
+                call_closed(call_id, "dropped", at=later(20), by="ami"),
+            ],
+        )
+        assert await leads.close_left_open(session, now=later(300)) == 1
+        await apply(session, lead_saved(lead_id, "proposal", at=later(15), call_id=call_id))
+    async with sessions() as session:
+        assert (await leads.get_lead(session, lead_id)).status is LeadStatus.PROPOSAL
 
 
 async def test_the_waiting_list_keeps_the_order_of_asking(sessions: Sessions) -> None:

@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
-from ura import rendering, users
+from tests.factories import call_closed, call_opened, lead_saved, make_id
+from ura import leads, rendering, users
 from ura.db import Sessions
-from ura.models import LoginSession, Role
+from ura.models import LeadStatus, LoginSession, Role
+from ura.projection import apply_batch
 from ura.prompts import PromptIndex
 from ura.settings import Settings
 from worker import schedules
@@ -31,6 +33,33 @@ async def test_a_turn_that_fails_does_not_end_the_schedule() -> None:
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_sale_whose_caller_has_gone_is_closed_within_the_minute(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedules, "MINUTE_S", 0.05)
+    call_id, lead_id = make_id(), make_id()
+    gone = datetime.now(UTC) - timedelta(minutes=3)
+    async with sessions.begin() as session:
+        await apply_batch(
+            session,
+            [
+                call_opened(call_id, at=gone),
+                lead_saved(lead_id, "interested", at=gone, call_id=call_id),
+                call_closed(call_id, "dropped", at=gone, by="ami"),
+            ],
+        )
+    running = asyncio.create_task(Housekeeping(sessions).run())
+    async with asyncio.timeout(10):
+        while True:
+            async with sessions() as session:
+                if (await leads.get_lead(session, lead_id)).status is LeadStatus.ABANDONED:
+                    break
+            await asyncio.sleep(0.02)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_log_ins_that_have_ended_are_forgotten(sessions: Sessions) -> None:
