@@ -3,7 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,7 @@ from ura.db import Sessions
 from ura.erp import SendChannel
 from ura.errors import BadInput
 from ura.gateways import Attachment, Outgoing
-from ura.models import Call, OutboxMessage, Plan
+from ura.models import Call, Outage, OutboxMessage, Plan
 
 Payload = Mapping[str, Any]
 TEMPLATE_PREFIX = "prosa_"
@@ -56,6 +56,10 @@ class _Told:
     attachments: tuple[Attachment, ...] = ()
 
 
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 async def _nobody(_contact: Payload) -> str:
     raise BadInput("nobody here can look a contact up")
 
@@ -76,12 +80,14 @@ class Writer:
         provider: str,
         contact: Callable[[Payload], Awaitable[str]] = _nobody,
         invoice: Callable[[Payload], Awaitable[InvoiceToSend]] = _nothing,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._sessions = sessions
         self._zone = zone
         self._provider = provider
         self._contact = contact
         self._invoice = invoice
+        self._now = now
 
     async def __call__(self, message: OutboxMessage) -> Outgoing:
         """Raises BadInput for a kind that nobody writes, or when nothing true is left to tell; Unavailable."""
@@ -101,6 +107,10 @@ class Writer:
                 return _proof(message.payload)
             case "protocol":
                 return _Told("protocol", {"protocol": message.payload["protocol"]})
+            case "outage_fixed" | "outage_known":
+                async with self._sessions() as session:
+                    outage = await session.get(Outage, message.payload["outage_id"])
+                return _outage(message.kind, outage, self._zone, self._now())
             case "erp_result":
                 return _erp_result(message.payload, self._zone)
             case "invoice":
@@ -157,6 +167,19 @@ def _proof(payload: Payload) -> _Told:
     text = f"proof_{payload['category']}"
     known = text if text in _yaml()["texts"] else "proof_other"
     return _Told(known, {"moment": moment, "protocol": payload["protocol"]})
+
+
+def _outage(kind: str, outage: Outage | None, zone: tzinfo, now: datetime) -> _Told:
+    """Only what is so now: neither "fixed" of one that was opened again, nor "down" of one that is over."""
+    if outage is None or (outage.closed_at is None) != (kind == "outage_known"):
+        raise BadInput("the outage is not in the state that this message tells")
+    if kind == "outage_fixed":
+        return _Told("outage_fixed", {})
+    cause = _yaml()["causes"][outage.cause.value]
+    if outage.ends_at is None or outage.ends_at <= now:  # an estimate that has passed is none
+        return _Told("outage_known_open", {"cause": cause})
+    until = outage.ends_at.astimezone(zone).strftime(_yaml()["moment"])
+    return _Told("outage_known", {"cause": cause, "until": until})
 
 
 def _erp_result(payload: Payload, zone: tzinfo) -> _Told:

@@ -9,14 +9,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.factories import NOON
+from tests.factories import NOON, later
 from ura import gsm7, messages
 from ura.db import Sessions
 from ura.erp import SendChannel
 from ura.errors import BadInput
 from ura.gateways import Outgoing
 from ura.messages import InvoiceToSend, Writer
-from ura.models import Call, OutboxMessage
+from ura.models import Call, Cause, Outage, OutboxMessage
 
 LINE = "99991234567890123456789012345678901239999000009990"[:47]
 PIX = "00020126330014br.gov.bcb.pix0111pix@exemplo5204000053039865802BR5907EXEMPLO6009SAO PAULO62070503***6304ABCD"
@@ -40,7 +40,7 @@ def writer(sessions: Sessions, invoice: InvoiceToSend = INVOICE) -> Writer:
         return invoice
 
     zone = ZoneInfo("America/Sao_Paulo")
-    return Writer(sessions, zone=zone, provider="Vale Verde", contact=contact, invoice=find)
+    return Writer(sessions, zone=zone, provider="Vale Verde", contact=contact, invoice=find, now=lambda: NOON)
 
 
 async def write(
@@ -99,6 +99,38 @@ async def test_it_fits_into_one_sms_and_says_who_writes_and_the_protocol(session
     assert "{" not in text
 
 
+async def outage(sessions: Sessions, **state: Any) -> dict[str, str]:
+    async with sessions.begin() as session:
+        moments = {"started_at": NOON, "created_at": NOON, "opened_by": "ana"}
+        session.add(Outage(id="0" * 32, cause=Cause.UPSTREAM, **moments, **state))
+    return {"outage_id": "0" * 32}
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "told"),
+    [
+        ("outage_fixed", {"closed_at": later(60)}, "foi resolvida"),
+        ("outage_known", {"ends_at": later(7200)}, "Previsao de retorno: 23/11/2026 às 14:00"),
+        ("outage_known", {"ends_at": later(-60)}, "Ainda nao ha previsao"),
+        ("outage_known", {}, "Ainda nao ha previsao"),
+    ],
+)
+async def test_an_outage_is_told_as_it_is_now_in_one_sms(
+    sessions: Sessions, kind: str, state: dict[str, Any], told: str
+) -> None:
+    text = (await write(sessions, kind, await outage(sessions, **state))).text
+    assert told in text
+    assert (gsm7.septets(text) or 999) <= gsm7.ONE_MESSAGE, text
+
+
+@pytest.mark.parametrize(("kind", "state"), [("outage_fixed", {}), ("outage_known", {"closed_at": later(60)})])
+async def test_what_is_no_longer_so_of_an_outage_is_not_told(
+    sessions: Sessions, kind: str, state: dict[str, Any]
+) -> None:
+    with pytest.raises(BadInput):
+        await write(sessions, kind, await outage(sessions, **state))
+
+
 async def test_moments_are_local(sessions: Sessions) -> None:
     assert "26/11/2026 às 12:00" in (await write(sessions, *SHORT["granted"])).text
 
@@ -154,6 +186,7 @@ async def test_a_contact_is_looked_up_only_when_the_message_names_no_address(ses
     [
         ("gossip", {}),
         ("plans", {"plan_ids": [1]}),
+        ("outage_known", {"outage_id": "f" * 32}),
         ("proof", {"category": "cancellation"}),
         ("proof", {"category": "cancellation", "protocol": "1", "at": "noon"}),
         ("protocol", {}),
