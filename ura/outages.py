@@ -53,6 +53,11 @@ class Scope:
             return (f"pon:{olt} {pon}" if pon else f"olt:{olt}")[:200]
         raise BadInput("name a neighbourhood with its city, an OLT, a PON with its OLT, or a CTO")
 
+    def name(self) -> str:
+        """As people write it."""
+        parts = [self.neighbourhood, self.city] if self.neighbourhood else [self.cto or self.olt, self.pon]
+        return ", ".join(part.strip() for part in parts if part.strip())[:200]
+
 
 def scope_keys(contract: Contract) -> list[str]:
     """Everything this contract hangs on, as far as its ERP knows."""
@@ -87,9 +92,7 @@ async def open_outage(
     """Callers hear it from their next question on. By its id: asked twice, the first stays and is given back."""
     if outage_id and (known := await session.get(Outage, outage_id)) is not None:
         return known
-    keys = list(dict.fromkeys(scope.key() for scope in scopes))
-    if not 0 < len(keys) <= MOST_SCOPES:
-        raise BadInput(f"an outage touches 1 to {MOST_SCOPES} places or parts of the network, not {len(keys)}")
+    touched = _touched(scopes)
     _check_estimate(started_at, ends_at)
     outage = Outage(
         id=outage_id or uuid4().hex,
@@ -102,7 +105,7 @@ async def open_outage(
     )
     session.add(outage)
     await session.flush()
-    session.add_all(OutageScope(outage_id=outage.id, key=key) for key in keys)
+    session.add_all(OutageScope(outage_id=outage.id, key=key, name=name) for key, name in touched.items())
     await session.flush()
     return outage
 
@@ -122,11 +125,9 @@ async def change_outage(
     _check_estimate(outage.started_at, ends_at)
     outage.cause, outage.ends_at, outage.note = cause, ends_at, note.strip()
     if scopes is not None:
-        keys = list(dict.fromkeys(scope.key() for scope in scopes))
-        if not 0 < len(keys) <= MOST_SCOPES:
-            raise BadInput(f"an outage touches 1 to {MOST_SCOPES} places or parts of the network, not {len(keys)}")
+        touched = _touched(scopes)
         await session.execute(delete(OutageScope).where(OutageScope.outage_id == outage.id))
-        session.add_all(OutageScope(outage_id=outage.id, key=key) for key in keys)
+        session.add_all(OutageScope(outage_id=outage.id, key=key, name=name) for key, name in touched.items())
     await session.flush()
 
 
@@ -153,15 +154,16 @@ async def list_outages(session: AsyncSession, *, over: bool | None = None, limit
     return (await session.scalars(query)).all()
 
 
-async def scopes_of(session: AsyncSession, outage_ids: Iterable[str]) -> dict[str, list[str]]:
+async def scopes_of(session: AsyncSession, outage_ids: Iterable[str]) -> dict[str, list[tuple[str, str]]]:
+    """Outage → what it touches: kind (`neighbourhood`, `olt`, `pon`, `cto`) and name."""
     rows = await session.execute(
-        select(OutageScope.outage_id, OutageScope.key)
+        select(OutageScope.outage_id, OutageScope.key, OutageScope.name)
         .where(OutageScope.outage_id.in_(list(outage_ids)))
         .order_by(OutageScope.key)
     )
-    found: dict[str, list[str]] = {}
-    for outage_id, key in rows:
-        found.setdefault(outage_id, []).append(key)
+    found: dict[str, list[tuple[str, str]]] = {}
+    for outage_id, key, name in rows:
+        found.setdefault(outage_id, []).append((key.partition(":")[0], name))
     return found
 
 
@@ -245,6 +247,14 @@ async def tell_who_waits(session: AsyncSession, *, now: datetime) -> int:
             calls.append({**row, "not_before_at": now, "created_at": now})
     await queues.request_callbacks(session, calls)
     return len(news)
+
+
+def _touched(scopes: Iterable[Scope]) -> dict[str, str]:
+    """Key → name, each once."""
+    touched = {scope.key(): scope.name() for scope in scopes}
+    if not 0 < len(touched) <= MOST_SCOPES:
+        raise BadInput(f"an outage touches 1 to {MOST_SCOPES} places or parts of the network, not {len(touched)}")
+    return touched
 
 
 def _check_estimate(started_at: datetime, ends_at: datetime | None) -> None:

@@ -1,7 +1,7 @@
 """Outages: what callers of a place, or of a part of the fibre, are told before anything else."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field, JsonValue
@@ -63,10 +63,15 @@ class ChangedOutage(BaseModel):
     }
 
 
+class TouchedAnswer(Answer):
+    kind: Literal["neighbourhood", "olt", "pon", "cto"]
+    name: str
+
+
 class OutageAnswer(Answer):
     id: str
     cause: Cause
-    touches: list[str] = Field(description="As `kind:name`.")
+    touches: list[TouchedAnswer]
     note: str
     started_at: datetime
     ends_at: datetime | None
@@ -114,7 +119,7 @@ async def open_outage(
         now=now,
         outage_id=id_for(actor, "outage", key),
     )
-    await _note(session, actor, "outage.open", outage)
+    await note(session, actor, "outage.open", outage)
     response.headers["Location"] = f"/api/v1/outages/{outage.id}"
     [answer] = await answers(session, [outage])
     return answer
@@ -133,7 +138,7 @@ async def change_outage(
         note=wanted.note,
         scopes=None if wanted.touches is None else [touched.scope() for touched in wanted.touches],
     )
-    await _note(session, actor, "outage.change", outage)
+    await note(session, actor, "outage.change", outage)
     [answer] = await answers(session, [outage])
     return answer
 
@@ -143,7 +148,7 @@ async def close_outage(actor: OutageWriter, session: SessionDep, outage_id: str)
     """Closing again changes nothing and tells nobody twice."""
     outage = await outages.get_outage(session, outage_id)
     told = await outages.close_outage(session, outage, closed_by=actor.name, now=datetime.now(UTC))
-    await _note(session, actor, "outage.close", outage)
+    await note(session, actor, "outage.close", outage)
     [answer] = await answers(session, [outage])
     return ClosedOutage(**answer.model_dump(), told=told)
 
@@ -156,7 +161,7 @@ async def answers(session: AsyncSession, found: list[Outage]) -> list[OutageAnsw
         OutageAnswer(
             id=outage.id,
             cause=outage.cause,
-            touches=touched.get(outage.id, []),
+            touches=[TouchedAnswer.model_validate({"kind": kind, "name": name}) for kind, name in touched[outage.id]],
             note=outage.note,
             started_at=outage.started_at,
             ends_at=outage.ends_at,
@@ -170,7 +175,7 @@ async def answers(session: AsyncSession, found: list[Outage]) -> list[OutageAnsw
     ]
 
 
-async def _note(session: AsyncSession, actor: Actor, what: str, outage: Outage) -> None:
+async def note(session: AsyncSession, actor: Actor, what: str, outage: Outage) -> None:
     now = datetime.now(UTC)
     detail = {"cause": outage.cause.value, "ends_at": outage.ends_at.isoformat() if outage.ends_at else None}
     await audit.record(session, actor=actor.name, action=what, subject=outage.id, detail=detail, at=now)

@@ -41,6 +41,7 @@ def upgrade() -> None:
         "outage_scope",
         sa.Column("outage_id", sa.String(length=32), nullable=False),
         sa.Column("key", sa.String(length=200), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
         sa.ForeignKeyConstraint(["outage_id"], ["outage.id"], name=op.f("fk_outage_scope_outage_id")),
         sa.PrimaryKeyConstraint("outage_id", "key", name=op.f("pk_outage_scope")),
     )

@@ -25,12 +25,12 @@ async def test_the_noc_opens_changes_and_closes_and_who_asked_is_told(program: C
         answer = await client.post(OUTAGES, json=new())
         assert answer.status_code == 201
         outage, here = answer.json(), answer.headers["location"]
-        assert outage["touches"] == ["neighbourhood:vale verde/jardim das palmeiras"]
+        assert outage["touches"] == [{"kind": "neighbourhood", "name": "Jardim das Palmeiras, Vale Verde"}]
         async with sessions.begin() as session:
             heard = {"outage_id": outage["id"], "call_id": make_id(), "phone": "+5511987650001", "wants_news": True}
             await apply(session, make_record("outage_heard", **heard, at=datetime.now(UTC)))
         changed = await client.put(here, json={"cause": "power", "ends_at": None, "touches": [{"cto": "CTO-1"}]})
-        assert changed.json()["touches"] == ["cto:CTO-1"]
+        assert changed.json()["touches"] == [{"kind": "cto", "name": "CTO-1"}]
         assert (await client.get(OUTAGES, params={"over": False})).json()["items"][0]["waiting"] == 1
         closed = (await client.post(f"{here}/close")).json()
         assert (closed["told"], closed["closed_at"] is not None) == (1, True)

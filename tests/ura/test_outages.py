@@ -193,9 +193,9 @@ async def test_it_can_be_changed_until_it_is_over(sessions: Sessions) -> None:
             session, outage, cause=Cause.POWER, ends_at=None, note=" gerador ", scopes=[Scope(cto="CTO-CEN-01")]
         )
         assert (outage.cause, outage.ends_at, outage.note) == (Cause.POWER, None, "gerador")
-        assert await outages.scopes_of(session, [outage_id]) == {outage_id: ["cto:CTO-CEN-01"]}
+        assert await outages.scopes_of(session, [outage_id]) == {outage_id: [("cto", "CTO-CEN-01")]}
         await outages.change_outage(session, outage, cause=Cause.POWER, ends_at=later(60), note="")
-        assert await outages.scopes_of(session, [outage_id]) == {outage_id: ["cto:CTO-CEN-01"]}
+        assert await outages.scopes_of(session, [outage_id]) == {outage_id: [("cto", "CTO-CEN-01")]}
     await closed(sessions, outage_id)
     async with sessions.begin() as session:
         outage = await outages.get_outage(session, outage_id)

@@ -36,12 +36,13 @@ class Outage(Base):
 
 
 class OutageScope(Base):
-    """What is touched: a place or a part of the fibre, as `ura.outages.scope_keys` writes it."""
+    """What is touched: a place or a part of the fibre, as `ura.outages.Scope` writes it."""
 
     __tablename__ = "outage_scope"
 
     outage_id: Mapped[str] = mapped_column(Uuid, ForeignKey("outage.id"), primary_key=True)
     key: Mapped[str] = mapped_column(String(200), primary_key=True, index=True)
+    name: Mapped[str] = mapped_column(String(200))  # as people write it
 
 
 # The outages in progress: a handful among all there ever were, so an index of their own.

@@ -1,0 +1,128 @@
+"""The panel's page of outages: what is down now, for whom, and the form that says so to callers."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api import pages
+from api.deps import OutageReader, OutageWriter, SessionDep, WiredDep
+from api.routes import outages as routes
+from ura import coverage, outages
+from ura.errors import BadInput
+from ura.models import Cause
+from ura.outages import Scope
+from ura.users import Permission
+
+router = APIRouter(prefix="/panel/outages", include_in_schema=False, default_response_class=HTMLResponse)
+
+HERE = "/panel/outages"
+Text = Annotated[str, Form(max_length=80)]
+
+
+@router.get("")
+async def show_outages(request: Request, session: SessionDep, things: WiredDep, actor: OutageReader) -> Response:
+    return await _page(request, session, things.settings.zone)
+
+
+@router.post("")
+async def open_outage(
+    request: Request,
+    session: SessionDep,
+    things: WiredDep,
+    actor: OutageWriter,
+    cause: Annotated[Cause, Form()],
+    places: Annotated[list[int] | None, Form()] = None,
+    olt: Text = "",
+    pon: Text = "",
+    cto: Text = "",
+    ends_at: Annotated[str, Form(max_length=20)] = "",
+    note: Annotated[str, Form(max_length=500)] = "",
+) -> Response:
+    now = datetime.now(UTC)
+    try:
+        outage = await outages.open_outage(
+            session,
+            cause=cause,
+            scopes=[*await _places(session, places or []), *_fibre(olt, pon, cto)],
+            started_at=now,
+            ends_at=_moment(ends_at, things.settings.zone),
+            note=note,
+            opened_by=actor.name,
+            now=now,
+        )
+    except BadInput:
+        return await _page(request, session, things.settings.zone, problem=True, status=422)
+    await routes.note(session, actor, "outage.open", outage)
+    return RedirectResponse(HERE, status_code=303)
+
+
+@router.post("/{outage_id}/estimate")
+async def change_estimate(
+    session: SessionDep,
+    things: WiredDep,
+    actor: OutageWriter,
+    outage_id: str,
+    ends_at: Annotated[str, Form(max_length=20)] = "",
+) -> Response:
+    outage = await outages.get_outage(session, outage_id)
+    estimate = _moment(ends_at, things.settings.zone)
+    await outages.change_outage(session, outage, cause=outage.cause, ends_at=estimate, note=outage.note)
+    await routes.note(session, actor, "outage.change", outage)
+    return RedirectResponse(HERE, status_code=303)
+
+
+@router.post("/{outage_id}/close")
+async def close_outage(session: SessionDep, actor: OutageWriter, outage_id: str) -> Response:
+    outage = await outages.get_outage(session, outage_id)
+    await outages.close_outage(session, outage, closed_by=actor.name, now=datetime.now(UTC))
+    await routes.note(session, actor, "outage.close", outage)
+    return RedirectResponse(HERE, status_code=303)
+
+
+async def _page(
+    request: Request, session: AsyncSession, zone: ZoneInfo, *, problem: bool = False, status: int = 200
+) -> Response:
+    found = await routes.answers(session, list(await outages.list_outages(session)))
+    cities = [
+        (city.name, await coverage.list_neighbourhoods(session, city_id=city.id))
+        for city in await coverage.list_cities(session)
+    ]
+    return pages.page(
+        request,
+        "outages.html",
+        here="outages",
+        status=status,
+        open=[outage for outage in found if outage.closed_at is None],
+        over=[outage for outage in found if outage.closed_at is not None],
+        cities=cities,
+        causes=list(Cause),
+        may_write=request.state.actor.may(Permission.OUTAGES_WRITE),
+        problem=problem,
+        zone=zone,
+        now=datetime.now(UTC),
+    )
+
+
+async def _places(session: AsyncSession, ids: list[int]) -> list[Scope]:
+    cities = {city.id: city.name for city in await coverage.list_cities(session)}
+    found = [await coverage.get_neighbourhood(session, one) for one in ids[: outages.MOST_SCOPES]]
+    return [Scope(neighbourhood=place.name, city=cities[place.city_id]) for place in found]
+
+
+def _fibre(olt: str, pon: str, cto: str) -> list[Scope]:
+    line = [Scope(olt=olt, pon=pon)] if olt.strip() or pon.strip() else []
+    return [*line, *([Scope(cto=cto)] if cto.strip() else [])]
+
+
+def _moment(text: str, zone: ZoneInfo) -> datetime | None:
+    """As the browser's field gives it: local, without a zone. Empty: no estimate."""
+    if not text:
+        return None
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=zone).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise BadInput("Write the estimate as 2026-12-31T18:00.") from error
