@@ -8,7 +8,7 @@ Cancelling the coroutine's task therefore cancels the command. SQLAlchemy's asyn
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from greenlet import getcurrent, greenlet  # type: ignore[import-untyped]
+from greenlet import getcurrent, greenlet  # type: ignore[import-untyped]  # it has none
 
 T = TypeVar("T")
 

@@ -36,7 +36,7 @@ WAIT_MS = 5000
 class Asterisk(io.TextIOWrapper):
     """Its end of the pipe. pyst2 reads on for ever, or stumbles, where it ends."""
 
-    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
+    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]  # pyst2 gives no size
         line = super().readline(size)
         if not line:
             raise AGIHangup("Asterisk has closed its end")

@@ -80,7 +80,7 @@ def find(settings: Settings) -> Path | None:
 def install(settings: Settings) -> Path:
     """Install it, with progress on standard error (scripts/install-asterisk.sh), and say where it is."""
     target = settings.asterisk_dir or str(settings.state_dir.resolve() / "asterisk-root")
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(  # noqa: S603 - our own script
         [ROOT / "scripts/install-asterisk.sh", target], stdout=subprocess.PIPE, text=True, check=False
     )
     if done.returncode:
@@ -92,7 +92,9 @@ def version(home: Path) -> int:
     """Asterisk's major version. Raises AsteriskError when it does not run."""
     command = [_system_asterisk(), "-V"] if home == Path("/") else ["chroot", str(home), "/usr/sbin/asterisk", "-V"]
     try:
-        said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout  # noqa: S603
+        said = subprocess.run(  # noqa: S603 - Asterisk itself
+            command, capture_output=True, text=True, check=True, timeout=10
+        ).stdout
     except (OSError, subprocess.SubprocessError) as error:
         raise AsteriskError(f"the Asterisk under {home} does not run: {error}") from error
     number = re.search(r"(\d+)\.", said)
@@ -174,7 +176,7 @@ def start(
     messages = own / "log/messages.log"
     logged = messages.stat().st_size if messages.exists() else 0
     with log.open("wb") as out:
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603 - Asterisk itself, and our own launcher before it
             command,
             stdin=subprocess.DEVNULL,
             stdout=out,
@@ -277,7 +279,9 @@ def _launch_command(settings: Settings, home: Path, user: pwd.struct_passwd | No
 def _may_isolate() -> bool:
     """Root in a container often may not make a mount namespace."""
     probe = ["unshare", "--mount", "--propagation", "private", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-    return os.geteuid() == 0 and subprocess.run(probe, capture_output=True, check=False).returncode == 0  # noqa: S603
+    if os.geteuid() != 0:
+        return False
+    return subprocess.run(probe, capture_output=True, check=False).returncode == 0  # noqa: S603 - fixed words
 
 
 def _user(home: Path) -> pwd.struct_passwd | None:

@@ -114,8 +114,9 @@ def render(
         "attendants": with_secrets,
         "queues": list(dict.fromkeys([*QUEUES, *(queue for each in attendants for queue in each.queues)])),
     }
-    # Configuration, not HTML: what must not get through is refused in _plain.
-    jinja = Environment(loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, finalize=_plain)  # noqa: S701
+    jinja = Environment(  # noqa: S701 - configuration, not HTML: what must not get through is refused in _plain
+        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, finalize=_plain
+    )
     etc.mkdir(parents=True, exist_ok=True)
     for name in jinja.list_templates(extensions=["conf"]):
         _write(etc / name, jinja.get_template(name).render(values) + "\n")

@@ -55,7 +55,7 @@ def say(event: str, **fields: Any) -> None:
     os.write(EVENTS, line.encode())
 
 
-class Ear(pj.AudioMediaPort):  # type: ignore[misc]
+class Ear(pj.AudioMediaPort):  # type: ignore[misc]  # pjsua2 has no types
     """Writes what the call hears to its file. PJSIP calls it every 20 ms, from its own clock."""
 
     def __init__(self, call_id: str, path: str) -> None:
@@ -80,7 +80,7 @@ class Ear(pj.AudioMediaPort):  # type: ignore[misc]
             say("sound", call=self.call_id)
 
 
-class Mouth(pj.AudioMediaPort):  # type: ignore[misc]
+class Mouth(pj.AudioMediaPort):  # type: ignore[misc]  # pjsua2 has no types
     """Says a file of A-law into the call, once."""
 
     def __init__(self, call_id: str, path: str) -> None:
@@ -106,7 +106,7 @@ def _format() -> Any:
     return form
 
 
-class PhoneCall(pj.Call):  # type: ignore[misc]
+class PhoneCall(pj.Call):  # type: ignore[misc]  # pjsua2 has no types
     def __init__(self, phone: "Phone", account: Any, call_id: str, record: str, sip_id: int = -1) -> None:
         super().__init__(account, sip_id)
         self.phone, self.call_id, self.record = phone, call_id, record
@@ -137,7 +137,7 @@ class PhoneCall(pj.Call):  # type: ignore[misc]
         return None
 
 
-class PhoneAccount(pj.Account):  # type: ignore[misc]
+class PhoneAccount(pj.Account):  # type: ignore[misc]  # pjsua2 has no types
     def __init__(self, phone: "Phone", user: str) -> None:
         super().__init__()
         self.phone, self.user = phone, user

@@ -16,7 +16,7 @@ from ura.models import Event
 KEPT = 10_000
 TIDY_EVERY = 100
 _rung = count(1)
-_INSERT = insert(Event.__table__)  # type: ignore[arg-type]
+_INSERT = insert(Event.__table__)  # type: ignore[arg-type]  # typed as any FROM clause
 
 
 async def ring(session: AsyncSession, bells: Mapping[str, dict[str, Any]], *, now: datetime) -> None:
@@ -27,7 +27,7 @@ async def ring(session: AsyncSession, bells: Mapping[str, dict[str, Any]], *, no
     await connection.execute(_INSERT, [{"kind": kind, "data": data, "at": now} for kind, data in bells.items()])
     if next(_rung) % TIDY_EVERY == 0:
         newest = select(func.max(Event.id)).scalar_subquery()
-        await connection.execute(delete(Event.__table__).where(Event.id <= newest - KEPT))  # type: ignore[arg-type]
+        await connection.execute(delete(Event.__table__).where(Event.id <= newest - KEPT))  # type: ignore[arg-type]  # typed as any FROM clause
 
 
 async def last_id(session: AsyncSession) -> int:

@@ -182,7 +182,8 @@ async def test_a_worker_serves_until_its_parent_is_gone(settings: Settings) -> N
     sock = module.bind(settings)
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    worker = asyncio.create_task(module.serve(settings, Prompts(), sock, writing))  # type: ignore[arg-type]
+    serving = module.serve(settings, Prompts(), sock, writing)  # type: ignore[arg-type]  # all that is used of it
+    worker = asyncio.create_task(serving)
     call = await FakeAsterisk(settings.agi_port, keys=["", "9"]).call()
     assert call.variables["URA_RESULT"] == "queue"
     while not os.read(reading, 100):

@@ -216,7 +216,7 @@ class _Script:
 async def test_whatever_is_said_a_command_ends_in_a_known_way(replies: list[bytes]) -> None:
     from asterisk.agi import AGIError
 
-    session = Session(_Script(b"".join(replies)), {})  # type: ignore[arg-type]
+    session = Session(_Script(b"".join(replies)), {})  # type: ignore[arg-type]  # all that is used of a Wire
     for _ in range(14):
         try:
             await session.run(session.get_data, "menu", 1000, 4)

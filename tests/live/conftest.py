@@ -20,7 +20,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -107,22 +107,20 @@ class Database:
         await self._engine.dispose()
 
 
-def start_house(state_dir: Path, *, launcher: Sequence[str] = (), **values: object) -> House:
+def start_house(state_dir: Path, *, launcher: Sequence[str] = (), **values: Any) -> House:
     """`prosa run` on free ports; `values` are settings, `launcher` is a command that becomes the one after it.
     Returns when it says ready."""
-    settings = Settings(
-        **{  # type: ignore[arg-type]
-            "state_dir": state_dir,
-            "sip_port": free_port(socket.SOCK_DGRAM),
-            "agi_port": free_port(),
-            "ami_port": free_port(),
-            "http_port": free_port(),
-            "rtp_first_port": 45000,
-            "rtp_last_port": 45999,
-            "drain_s": 2,
-            **values,
-        }
-    )
+    usual: dict[str, Any] = {
+        "state_dir": state_dir,
+        "sip_port": free_port(socket.SOCK_DGRAM),
+        "agi_port": free_port(),
+        "ami_port": free_port(),
+        "http_port": free_port(),
+        "rtp_first_port": 45000,
+        "rtp_last_port": 45999,
+        "drain_s": 2,
+    }
+    settings = Settings(**(usual | values))
     if asterisks.find(settings) is None:
         asterisks.install(settings)
     given = {name: str(value) for name, value in settings.model_dump(exclude_unset=True).items()}

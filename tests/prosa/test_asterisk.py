@@ -4,6 +4,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from prosa import asterisk as asterisks
 from prosa.asterisk import AsteriskError, Attendant, Did
@@ -39,7 +40,7 @@ def test_value_that_would_start_a_new_line_is_refused(tmp_path: Path) -> None:
 
 
 def test_semicolon_does_not_become_a_comment(tmp_path: Path) -> None:
-    etc = asterisks.render(Settings(state_dir=tmp_path, ami_secret="abc;def"))  # type: ignore[arg-type]
+    etc = asterisks.render(Settings(state_dir=tmp_path, ami_secret=SecretStr("abc;def")))
     assert "secret = abc\\;def\n" in (etc / "manager.conf").read_text()
 
 

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from alembic.script import ScriptDirectory
@@ -58,8 +59,8 @@ def test_the_newest_migration_is_the_last_file() -> None:
     assert ScriptDirectory.from_config(config()).get_current_head() == newest
 
 
-async def test_a_database_that_is_not_there_is_not_current(tmp_path: object) -> None:
-    missing = Settings(state_dir=f"{tmp_path}/nothing")  # type: ignore[arg-type]
+async def test_a_database_that_is_not_there_is_not_current(tmp_path: Path) -> None:
+    missing = Settings(state_dir=tmp_path / "nothing")
     assert not await setup.is_current(missing)
     await setup.prepare(missing, Notes().step)
     assert await setup.is_current(missing)

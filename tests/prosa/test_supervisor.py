@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,9 @@ from prosa.supervisor import Door, NotReady, Supervisor, ended, rotate, spawn
 STAYS = "import time; print('up', flush=True); time.sleep(60)"
 
 
-async def until(test: object, timeout_s: float = 5) -> None:
+async def until(test: Callable[[], bool], timeout_s: float = 5) -> None:
     async with asyncio.timeout(timeout_s):
-        while not test():  # type: ignore[operator]
+        while not test():
             await asyncio.sleep(0.02)
 
 

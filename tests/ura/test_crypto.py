@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,10 +37,10 @@ def test_another_secret_opens_nothing() -> None:
 
 
 @pytest.mark.parametrize("spoil", [lambda t: t[:-6] + "AAAAA=", lambda t: t[:-9], lambda t: "2" + t[1:], lambda t: ""])
-def test_a_damaged_text_is_refused_not_misread(spoil: "object") -> None:
+def test_a_damaged_text_is_refused_not_misread(spoil: Callable[[str], str]) -> None:
     keyring = Keyring(["ours"])
     with pytest.raises(CannotOpen):
-        keyring.open(Sealed(spoil(keyring.seal(CPF).token)))  # type: ignore[operator]
+        keyring.open(Sealed(spoil(keyring.seal(CPF).token)))
 
 
 def test_a_changed_secret_still_reads_and_finds_what_the_old_one_sealed() -> None:

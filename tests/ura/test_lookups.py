@@ -154,6 +154,6 @@ async def test_a_database_that_does_not_answer_is_given_up(settings: Settings) -
         await asyncio.Event().wait()
         yield
 
-    ask = Lookups(stuck, settings, deadline_s=0.01)  # type: ignore[arg-type]
+    ask = Lookups(stuck, settings, deadline_s=0.01)  # type: ignore[arg-type]  # all that is used of it
     with pytest.raises(Unavailable):
         await ask("cities", {})

@@ -264,7 +264,7 @@ class _OneConnection(Manager):  # type: ignore[misc]  # panoramisk has no types
         self._on_end()
 
 
-class _Listing(Action):  # type: ignore[misc]
+class _Listing(Action):  # type: ignore[misc]  # panoramisk has no types
     """A list that Asterisk refuses has one message. Upstream waits for its end for ever."""
 
     def add_message(self, message: Any) -> bool:
@@ -274,7 +274,7 @@ class _Listing(Action):  # type: ignore[misc]
         return bool(super().add_message(message))
 
 
-class _Protocol(AMIProtocol):  # type: ignore[misc]
+class _Protocol(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
     """Hands upstream whole messages, and of the events only ours: it decodes each packet by itself, so that a letter
     which is split over two packets is lost (P:41), and it takes 100 µs for an event that nobody reads."""
 

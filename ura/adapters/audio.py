@@ -15,7 +15,7 @@ from ura.errors import BadInput
 try:
     import av
 except ImportError:  # only in requirements/voice.txt: FFmpeg is large, and names do without G.722
-    av = None  # type: ignore[assignment]
+    av = None  # type: ignore[assignment]  # a module, or none
 
 Samples = NDArray[np.float32]
 

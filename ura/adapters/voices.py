@@ -104,7 +104,9 @@ def _install_packages(say: Say) -> None:
     installer = next((i for i in installers if importlib.util.find_spec(i[1])), None)
     if not installer:
         raise InstallFailed("Neither pip nor uv is in this environment. Install requirements/voice.txt by hand.")
-    done = subprocess.run([sys.executable, *installer, *wanted], capture_output=True, text=True)  # noqa: S603
+    done = subprocess.run(  # noqa: S603 - pip or uv, with our own list
+        [sys.executable, *installer, *wanted], capture_output=True, text=True
+    )
     if done.returncode:
         raise InstallFailed(f"requirements/voice.txt could not be installed: {done.stderr.strip()[-500:]}")
     importlib.invalidate_caches()

@@ -11,7 +11,7 @@ class AuditEntry(Base):
     """Who did what to what. Only ever added to."""
 
     __tablename__ = "audit"
-    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - as SQLAlchemy wants it
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     at: Mapped[datetime] = mapped_column(Moment, index=True)

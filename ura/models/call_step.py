@@ -12,7 +12,7 @@ class CallStep(Base):
 
     __tablename__ = "call_step"
     # The most written table: on SQLite the primary key is the table, not a second tree beside it.
-    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 - as SQLAlchemy wants it
 
     call_id: Mapped[str] = mapped_column(Uuid, primary_key=True)
     seq: Mapped[int] = mapped_column(primary_key=True)

@@ -51,7 +51,13 @@ def ask(house: House, line: str) -> str:
     """Asterisk's command line."""
     inside = Path(f"/proc/{house.pid('asterisk')}/root/run/asterisk/asterisk.ctl")
     control = inside if inside.exists() else asterisks.home_dir(house.settings) / "run/asterisk.ctl"
-    return asterisks.Asterisk(house.process, Path("/"), str(control), Path()).command(line)  # type: ignore[arg-type]
+    running = asterisks.Asterisk(
+        house.process,  # type: ignore[arg-type]  # not Asterisk's, but it is not asked
+        Path("/"),
+        str(control),
+        Path(),
+    )
+    return running.command(line)
 
 
 def channels(house: House) -> int:
