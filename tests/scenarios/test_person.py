@@ -1,10 +1,18 @@
 """A person: in hours the queue, out of hours the truth and three ways to be heard."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.scenarios.story import HIDDEN, MARIA, SUNDAY_02H, tell
+from ura.prompts import load_texts
+from ura.settings import ROOT
+
+CATALOGUE = load_texts(ROOT / "prompts" / "catalogue.yaml")
+PROMISES_A_PERSON_NOW = re.compile(
+    r"(?<!tentar )te passar|pessoa vai|vou transferir|vamos te atender|equipe de vendas (faz|confirma)", re.IGNORECASE
+)
 
 
 async def test_in_hours_nine_goes_to_the_queue(tmp_path: Path) -> None:
@@ -68,6 +76,35 @@ async def test_a_hidden_number_is_asked_for_only_when_it_is_needed(tmp_path: Pat
     told.hears("person.offers", "person.number", "person.callback_done")
     assert told.stored("callback_requested")[0]["phone"] == "+551133334444"
     assert "person.number" not in (await tell("9", tmp_path, caller=HIDDEN)).heard
+
+
+@pytest.mark.parametrize(
+    ("keys", "fails"),
+    [
+        ("", []),
+        ("9", []),
+        ("2,1,1,1,1,2", []),
+        ("4,1", ["open_ticket"]),
+        ("5,1", ["open_ticket"]),
+        ("1,1", ["cities"]),
+        ("1,1,1,2,7256#,1", ["plans"]),
+    ],
+    ids=["silence", "person", "not solved", "complaint failed", "cancellation failed", "no coverage", "no plans"],
+)
+async def test_at_night_nothing_said_on_the_way_to_a_person_promises_one(
+    keys: str, fails: list[str], tmp_path: Path
+) -> None:
+    told = await tell(keys, tmp_path, now=SUNDAY_02H, fails=fails)
+
+    told.hears("person.closed")
+    promises = {key for key in told.heard if PROMISES_A_PERSON_NOW.search(CATALOGUE.get(key, ""))}
+    assert promises == set()
+
+
+def test_what_is_said_without_knowing_the_hour_promises_nobody() -> None:
+    """The dialplan and the rescue know no opening hours."""
+    said = [key for key in CATALOGUE if key.split(".")[0] in ("system", "rescue", "queue")]
+    assert [key for key in said if PROMISES_A_PERSON_NOW.search(CATALOGUE[key])] == []
 
 
 @pytest.mark.parametrize(("reason", "sentence"), [("empty", "person.queue_empty"), ("full", "person.queue_full")])
