@@ -9,13 +9,15 @@ import pytest
 from tests.bench.probe import Probe, Timing
 from tests.live.conftest import eventually
 from tests.live.drills.hard_times.house import HardTimes
-from tests.live.drills.tools import LANDLINE, calls_of, complain, no_channels, tickets_of, waiting_records
+from tests.live.drills.stalls import LOOK_S, Stalls
+from tests.live.drills.tools import LANDLINE, calls_of, complain, no_channels, tickets_of, waiting_records, workers
 from ura import outbox
 from ura.models import OutboxMessage, OutboxState
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
 
 AWAY_S = 30
+LAG_S, UNHEARD_LAG_S = 0.05, 0.25  # no event loop may stand still for longer (R19); nobody waits for the worker's
 
 
 def ring(times: HardTimes) -> Timing:
@@ -35,10 +37,11 @@ async def test_half_a_minute_without_database_and_names_is_not_noticed_on_the_ph
         )
         await session.commit()
     numbers = [f"+551998100004{n}" for n in range(4)]
-    times.resolve_database(yes=False)
-    times.postgres.stop()
-    gone_at = time.monotonic()
-    async with house.caller() as phone:
+    loops = [*workers(house), house.pid("api"), house.pid("worker")]
+    async with Stalls(loops) as stalls, house.caller() as phone:
+        times.resolve_database(yes=False)
+        times.postgres.stop()
+        gone_at = time.monotonic()
         calls = [await phone.dial(LANDLINE, from_=number) for number in numbers]
         ringing = [asyncio.to_thread(ring, times) for _ in range(6)]
         timings, _ = await asyncio.gather(asyncio.gather(*ringing), asyncio.gather(*map(complain, calls)))
@@ -55,6 +58,9 @@ async def test_half_a_minute_without_database_and_names_is_not_noticed_on_the_ph
     assert max(call.first_sound_ms for call in calls) < 700  # 300 of them: has this caller rung before?
     assert max(ms for timing in timings for ms in timing.keys_ms) < 100
     assert waiting > 10
+    assert stalls.worst_s.pop(house.pid("worker")) <= UNHEARD_LAG_S
+    assert max(stalls.worst_s.values()) <= LAG_S, stalls.worst_s
+    assert stalls.looks > AWAY_S / LOOK_S / 2
 
     async def drained() -> bool:
         found = await calls_of(house, numbers)
