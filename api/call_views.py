@@ -27,7 +27,7 @@ class Names:
     dids: Mapping[str, str] = field(default_factory=dict)
     queues: Mapping[str, str] = field(default_factory=dict)
     flows: Mapping[str, str] = field(default_factory=dict)
-    nodes: Mapping[tuple[str, int | None], Mapping[str, str]] = field(default_factory=dict)
+    nodes: Mapping[tuple[str, int | None], Mapping[str, str]] = field(default_factory=dict)  # also "node/step"
 
 
 WORTH_A_WORD = frozenset({"no_input", "lookup_failed", "act_failed", "hung_up", "queue_left"})
@@ -189,3 +189,11 @@ def fits(call: CallView, wanted: CallFilter, stage: Stage | None) -> bool:
 def phone_for(actor: Actor, phone: str) -> str:
     """The number, masked for whoever may not ring it."""
     return phone if actor.may(Permission.PHONES_SEE) or not phone else phones.mask(phone)
+
+
+def address_for(actor: Actor, address: str) -> str:
+    """Where a message went: a number as `phone_for` shows it; of an e-mail address the first letter and the domain."""
+    if "@" not in address or actor.may(Permission.PHONES_SEE):
+        return phone_for(actor, address)
+    name, _, domain = address.rpartition("@")
+    return f"{name[:1]}***@{domain}"

@@ -19,7 +19,7 @@ from api.deps import OpenToAll, Wired
 from api.live import Broadcaster
 from api.metrics import Measure, Metrics
 from api.reader import Reader
-from api.routes import calls, coverage, flows, health, leads, outages, panel, panel_outages, tickets
+from api.routes import calls, coverage, flows, health, leads, outages, panel, panel_outages, recordings, tickets
 from api.security import Guard
 from ura import logs, settings
 from ura.db import make_engine, make_sessions
@@ -82,7 +82,7 @@ def build(config: Settings) -> FastAPI:
     app.state.pages = pages.Pages(config.zone)
     errors.install(app)
     api = APIRouter(prefix="/api/v1")
-    for noun in (calls, leads, tickets, outages, coverage, flows, health):
+    for noun in (calls, recordings, leads, tickets, outages, coverage, flows, health):
         api.include_router(noun.router)
     app.include_router(api)
     app.include_router(panel.router)

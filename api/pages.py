@@ -12,7 +12,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from ura import phones
+from ura import phones, summaries
 from ura.users import Permission
 
 HERE = Path(__file__).parent
@@ -54,6 +54,14 @@ def phone(number: str, whole: bool) -> str:
     return "".join(_hide_digits(written, keep_first=area, hide_until=seen))
 
 
+def address(text: str, whole: bool) -> str:
+    """Where a message went: a number as above, an e-mail address whole or as "m•••@provedor.test"."""
+    if "@" not in text:
+        return phone(text, whole)
+    name, _, domain = text.rpartition("@")
+    return text if whole else f"{name[:1]}•••@{domain}"
+
+
 def _hide_digits(text: str, *, keep_first: int, hide_until: int) -> list[str]:
     count, out = 0, []
     for character in text:
@@ -89,6 +97,8 @@ class Pages:
         self._environment.filters.update(
             spoken_seconds=spoken_seconds,
             phone=phone,
+            address=address,
+            summary=summaries.told,
             protocol=protocol,
             clock=lambda moment: self._local(moment).strftime("%H:%M:%S"),
             day=self._day,

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -115,6 +116,15 @@ class Reader:
             return
         if len(self._nodes) >= VERSIONS_KEPT:
             self._nodes.pop(next(iter(self._nodes)))
-        self._nodes[(key, number)] = {
-            str(node["key"]): str(node.get("title") or "") for node in document.get("nodes", []) if "key" in node
-        }
+        self._nodes[(key, number)] = titles_in(document)
+
+
+def titles_in(document: Mapping[str, Any]) -> dict[str, str]:
+    """Titles of nodes by key, and of the steps of guided lists by "node/step"."""
+    titles: dict[str, str] = {}
+    for node in document.get("nodes", []):
+        if "key" in node:
+            titles[str(node["key"])] = str(node.get("title") or "")
+            for step in node.get("steps") or []:
+                titles[f"{node['key']}/{step.get('key')}"] = str(step.get("title") or "")
+    return titles

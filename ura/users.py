@@ -42,6 +42,7 @@ class Permission(StrEnum):
     COVERAGE_READ = "coverage:read"
     PLANS_READ = "plans:read"
     FLOWS_READ = "flows:read"
+    RECORDINGS_HEAR = "recordings:hear"
     HEALTH_READ = "health:read"
     METRICS_READ = "metrics:read"
     PANEL_USE = "panel:use"
@@ -54,8 +55,8 @@ _EVERYBODY = frozenset({_P.PANEL_USE, _P.CALLS_READ, _P.TICKETS_READ, _P.OUTAGES
 GRANTS: dict[Role, frozenset[Permission]] = {
     Role.ADMIN: frozenset(Permission),
     Role.SUPERVISOR: frozenset(Permission) - {_P.USERS_MANAGE},
-    Role.ATTENDANT: _EVERYBODY | {_P.TICKETS_WRITE, _P.LEADS_READ, _P.FLOWS_READ, _P.PHONES_SEE},
-    # Technicians keep the network: they never see a customer's number.
+    Role.ATTENDANT: _EVERYBODY | {_P.TICKETS_WRITE, _P.LEADS_READ, _P.FLOWS_READ, _P.PHONES_SEE, _P.RECORDINGS_HEAR},
+    # Technicians keep the network: they never see a customer's number, nor hear a customer.
     Role.TECHNICIAN: _EVERYBODY | {_P.TICKETS_WRITE, _P.OUTAGES_WRITE, _P.HEALTH_READ},
     # Owners see figures and paths, masked, and change nothing.
     Role.OWNER: _EVERYBODY | {_P.LEADS_READ, _P.FLOWS_READ, _P.HEALTH_READ},

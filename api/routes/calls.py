@@ -5,14 +5,27 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from api.call_views import CallView, Stage, phone_for, stage_of
+from api.call_views import CallView, Stage, address_for, phone_for, stage_of
 from api.deps import CallReader, SessionDep, WiredDep
 from api.errors import Forbidden, described
 from api.schemas import Answer, Cursor, Limit, Listed
-from ura import calls, phones
+from ura import aftermath, calls, phones, summaries
+from ura.aftermath import Aftermath
 from ura.calls import CallFilter
+from ura.erp import SendChannel
 from ura.errors import BadInput
-from ura.models import Call, Door, Outcome
+from ura.models import (
+    Call,
+    CallbackState,
+    Category,
+    Door,
+    LeadStatus,
+    OutboxState,
+    Outcome,
+    Problem,
+    StepResult,
+    TicketStatus,
+)
 from ura.users import Actor, Permission
 
 router = APIRouter(prefix="/calls", tags=["calls"])
@@ -55,9 +68,72 @@ class StopAnswer(Answer):
     seconds: int | None
 
 
+class Link(Answer):
+    id: str
+    href: str
+
+
+class TicketLink(Link):
+    category: Category
+    status: TicketStatus
+    summary: str
+
+
+class LeadLink(Link):
+    status: LeadStatus
+
+
+class RecordingLink(Link):
+    """`href` is the sound; it takes the permission recordings:hear."""
+
+    seconds: float
+    at: datetime
+
+
+class MessageAnswer(Answer):
+    id: str
+    kind: str
+    channel: SendChannel
+    to: str
+    state: OutboxState
+    problem: Problem | None
+    created_at: datetime
+    sent_at: datetime | None
+    delivered_at: datetime | None
+
+
+class CallbackAnswer(Answer):
+    id: str
+    queue: str
+    phone: str
+    state: CallbackState
+    not_before_at: datetime
+    done_at: datetime | None
+
+
+class FirstAidAnswer(Answer):
+    node: str
+    step: str
+    answer: StepResult
+
+
+class SurveyReply(Answer):
+    question: str
+    value: str
+
+
 class CallDetail(CallSummary):
+    """`lead` is null when there is none, and when you may not read leads (leads:read)."""
+
     path: list[StopAnswer]
     steps: list[StepAnswer]
+    tickets: list[TicketLink]
+    lead: LeadLink | None
+    recordings: list[RecordingLink]
+    messages: list[MessageAnswer]
+    callbacks: list[CallbackAnswer]
+    first_aid: list[FirstAidAnswer]
+    survey: list[SurveyReply]
 
 
 @router.get("", summary="List calls, newest first", responses=described())
@@ -89,7 +165,7 @@ async def list_calls(
     return Listed(items=[_summary(actor, call) for call in page.items], next_cursor=page.next_cursor)
 
 
-@router.get("/{call_id}", summary="One call with its steps", responses=described(404))
+@router.get("/{call_id}", summary="One call with its steps and all that came of it", responses=described(404))
 async def get_call(actor: CallReader, session: SessionDep, things: WiredDep, call_id: str) -> CallDetail:
     call = await calls.get_call(session, call_id)
     steps = (await calls.list_steps(session, [call.id]))[call.id]
@@ -98,6 +174,7 @@ async def get_call(actor: CallReader, session: SessionDep, things: WiredDep, cal
         **_summary(actor, call).model_dump(),
         path=[StopAnswer.model_validate(stop) for stop in view.stops],
         steps=[StepAnswer.model_validate(step) for step in steps],
+        **_left(actor, await aftermath.of_call(session, call.id)),
     )
 
 
@@ -117,6 +194,42 @@ def zoned(moment: datetime | None, name: str) -> datetime | None:
     if moment is not None and moment.tzinfo is None:
         raise BadInput(f"`{name}` needs a time zone: write 2026-11-22T08:00:00-03:00 or end it with Z.")
     return moment.astimezone(UTC) if moment else None
+
+
+def _left(actor: Actor, left: Aftermath) -> dict[str, Any]:
+    return {
+        "tickets": [
+            TicketLink(
+                id=ticket.id,
+                href=f"/api/v1/tickets/{ticket.id}",
+                category=ticket.category,
+                status=ticket.status,
+                summary=summaries.told(ticket),
+            )
+            for ticket in left.tickets
+        ],
+        "lead": LeadLink(id=left.lead.id, href=f"/api/v1/leads/{left.lead.id}", status=left.lead.status)
+        if left.lead and actor.may(Permission.LEADS_READ)
+        else None,
+        "recordings": [
+            RecordingLink(id=each.id, href=audio_of(each.id), seconds=each.seconds, at=each.at)
+            for each in left.recordings
+        ],
+        "messages": [
+            MessageAnswer.model_validate(message).model_copy(update={"to": address_for(actor, message.to)})
+            for message in left.messages
+        ],
+        "callbacks": [
+            CallbackAnswer.model_validate(callback).model_copy(update={"phone": phone_for(actor, callback.phone)})
+            for callback in left.callbacks
+        ],
+        "first_aid": [FirstAidAnswer.model_validate(answer) for answer in left.step_answers],
+        "survey": [SurveyReply.model_validate(answer) for answer in left.survey_answers],
+    }
+
+
+def audio_of(recording_id: str) -> str:
+    return f"/api/v1/recordings/{recording_id}/audio"
 
 
 def _summary(actor: Actor, call: Call) -> CallSummary:

@@ -2,23 +2,24 @@
 
 from collections.abc import AsyncIterable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import pages
 from api.call_views import CallView, Stage, fits
 from api.deps import HealthReader, OpenToAll, PanelUser, SessionDep, Wired, WiredDep, find_actor, session_token
 from api.live import Hint, Message
 from api.security import SECURE_SESSION_COOKIE, SESSION_COOKIE, came_by_https
-from ura import calls, numbers, phones, users
+from ura import aftermath, calls, numbers, phones, users
 from ura.calls import CallFilter
 from ura.errors import BadInput
-from ura.models import Door, Outcome
+from ura.models import Call, Door, Outcome
 from ura.protocol import is_valid
 from ura.users import ABSOLUTE_LIMIT, Actor, Permission, TooManyAttempts, WrongPassword
 
@@ -194,7 +195,28 @@ async def show_call(
     position = await things.broadcaster.position()
     call = await calls.get_call(session, call_id)
     [view] = await things.reader.view(session, [call])
-    return pages.page(request, "call.html", here="calls", position=position, call=view)
+    left = await _left(things, session, call, actor)
+    return pages.page(request, "call.html", here="calls", position=position, call=view, **left)
+
+
+@router.get("/calls/{call_id}/left")
+async def show_left(
+    request: Request, things: WiredDep, session: SessionDep, actor: PanelUser, call_id: str
+) -> Response:
+    """What the call has left so far, for its page while it lives."""
+    left = await _left(things, session, await calls.get_call(session, call_id), actor)
+    return pages.page(request, "_left.html", **left)
+
+
+async def _left(things: Wired, session: AsyncSession, call: Call, actor: Actor) -> dict[str, Any]:
+    names = await things.reader.names(session, [call])
+    return {
+        "left": await aftermath.of_call(session, call.id),
+        "queues": names.queues,
+        "titles": names.nodes.get((call.flow_key, call.flow_version), {}),
+        "sees_leads": actor.may(Permission.LEADS_READ),
+        "hears": actor.may(Permission.RECORDINGS_HEAR),
+    }
 
 
 @router.get("/journal")

@@ -16,7 +16,7 @@ from api.errors import described
 from api.idempotency import id_for
 from api.routes.calls import searched_phone, zoned
 from api.schemas import Answer, Cursor, IdempotencyKey, Limit, Listed, Uuid
-from ura import phones, tickets
+from ura import phones, summaries, tickets
 from ura.errors import BadInput
 from ura.models import Category, Ticket, TicketEvent, TicketEventKind, TicketStatus, Tier
 from ura.tickets import TicketFilter
@@ -189,10 +189,17 @@ def _protocol(things: Wired, now: datetime) -> str:
 
 
 def _answer(actor: Actor, ticket: Ticket) -> TicketAnswer:
-    return TicketAnswer.model_validate(ticket).model_copy(update={"phone": phone_for(actor, ticket.phone)})
+    shown = {"phone": phone_for(actor, ticket.phone), "summary": summaries.told(ticket)}
+    return TicketAnswer.model_validate(ticket).model_copy(update=shown)
 
 
 def _detail(actor: Actor, ticket: Ticket, events: Sequence[TicketEvent]) -> TicketDetail:
-    return TicketDetail(
-        **_answer(actor, ticket).model_dump(), events=[TicketEventAnswer.model_validate(event) for event in events]
-    )
+    return TicketDetail(**_answer(actor, ticket).model_dump(), events=[_told(ticket, event) for event in events])
+
+
+def _told(ticket: Ticket, event: TicketEvent) -> TicketEventAnswer:
+    """The first line of the history repeats the summary."""
+    shown = TicketEventAnswer.model_validate(event)
+    if event.kind is not TicketEventKind.OPENED:
+        return shown
+    return shown.model_copy(update={"text": summaries.told(ticket, event.text)})

@@ -1,6 +1,9 @@
 """What the phone side would have written: records as the projector applies them."""
 
+import math
+import wave
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -17,7 +20,7 @@ def moment(seconds_ago: float = 0) -> str:
     return (datetime.now(UTC) - timedelta(seconds=seconds_ago)).isoformat()
 
 
-def record(kind: str, **data: Any) -> Record:
+def record(kind: str, /, **data: Any) -> Record:
     return Record(kind=kind, key=f"{data.get('call_id', '')}:{data.get('seq', kind)}", at=moment(), data=data)
 
 
@@ -72,3 +75,39 @@ async def write_line(sessions: Sessions) -> None:
 
 def new_id() -> str:
     return uuid4().hex
+
+
+RESCUED = "menu: down"  # as agi/rescue.py writes it
+
+
+def left(call_id: str, *, recording_id: str, lead: str = "proposal") -> list[Record]:
+    """Everything that a call can leave behind."""
+    at = moment(5)
+    return [
+        record("ticket_opened", call_id=call_id, ticket_id=new_id(), protocol="263260000174", category="fallback",
+               summary=RESCUED, phone=CALLER, queue="l1", at=at),
+        record("lead_saved", call_id=call_id, lead_id=new_id(), phone=CALLER, audience="home", city_id=None,
+               neighbourhood_id=None, plan_id=None, status=lead, wants_message=True, at=at),
+        record("recording_saved", call_id=call_id, recording_id=recording_id, path=f"{recording_id}.wav", seconds=2.0,
+               at=at),
+        record("message_queued", call_id=call_id, message_id=new_id(), kind="plans", to=CALLER,
+               payload={"plan_ids": [1]}, at=at),
+        record("callback_requested", call_id=call_id, callback_id=new_id(), phone=CALLER, queue="l1", not_before=None,
+               at=at),
+        record("steps_answered", call_id=call_id, node="no_signal", answers={"power": "done", "outlet": "not_done"},
+               at=at),
+        record("survey_answered", call_id=call_id, answer_id=new_id(), question="csat", value="5", at=at),
+    ]  # fmt: skip
+
+
+def write_sound(folder: Path, recording_id: str, *, seconds: float = 2.0) -> bytes:
+    """A tone, as Asterisk records one: 8 kHz, 16 bits, mono. Returns the file's bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{recording_id}.wav"
+    with wave.open(str(file), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(8000)
+        samples = (round(8000 * math.sin(2 * math.pi * 440 * n / 8000)) for n in range(round(8000 * seconds)))
+        sound.writeframes(b"".join(sample.to_bytes(2, "little", signed=True) for sample in samples))
+    return file.read_bytes()

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.api.conftest import Client
-from tests.api.records import CALLER, DID, closed, new_id, opened, walked, write, write_line
+from tests.api.records import CALLER, DID, closed, left, new_id, opened, walked, write, write_line
 from ura.db import Sessions
 
 CALLS = "/api/v1/calls"
@@ -66,6 +66,40 @@ async def test_one_call_tells_its_steps_and_its_path(sessions: Sessions, program
         ("main", ["1"], 6),
         ("audience", [], None),
     ]
+
+
+async def test_one_call_links_all_that_came_of_it(sessions: Sessions, program: Client) -> None:
+    call_id, recording_id = new_id(), new_id()
+    await write(sessions, opened(call_id), *left(call_id, recording_id=recording_id), opened(other := new_id()))
+    async with program("calls:read", "leads:read", "tickets:read", "phones:see") as client:
+        call = (await client.get(f"{CALLS}/{call_id}")).json()
+        [ticket] = call["tickets"]
+        assert (ticket["category"], ticket["status"]) == ("fallback", "open")
+        assert ticket["summary"].startswith("O atendimento automático não respondeu.")
+        assert (await client.get(ticket["href"])).json()["call_id"] == call_id
+        assert call["lead"]["status"] == "proposal"
+        assert (await client.get(call["lead"]["href"])).json()["call_id"] == call_id
+        [recording] = call["recordings"]
+        assert (recording["href"], recording["seconds"]) == (f"/api/v1/recordings/{recording_id}/audio", 2.0)
+        [message] = call["messages"]
+        assert (message["kind"], message["to"], message["state"]) == ("plans", CALLER, "queued")
+        [callback] = call["callbacks"]
+        assert (callback["queue"], callback["phone"], callback["state"]) == ("l1", CALLER, "waiting")
+        assert {each["step"]: each["answer"] for each in call["first_aid"]} == {"power": "done", "outlet": "not_done"}
+        assert call["survey"] == [{"question": "csat", "value": "5"}]
+        nothing = (await client.get(f"{CALLS}/{other}")).json()
+        assert not any(nothing[name] for name in ("tickets", "lead", "recordings", "messages", "callbacks"))
+
+
+async def test_what_came_of_a_call_is_masked_like_the_call(sessions: Sessions, program: Client) -> None:
+    call_id = new_id()
+    await write(sessions, opened(call_id), *left(call_id, recording_id=new_id()))
+    async with program("calls:read") as client:
+        answer = await client.get(f"{CALLS}/{call_id}")
+    call = answer.json()
+    assert call["lead"] is None
+    assert {call["messages"][0]["to"], call["callbacks"][0]["phone"]} == {"+5511*****0002"}
+    assert CALLER not in answer.text
 
 
 async def test_whoever_may_not_see_numbers_cannot_ask_for_them_either(sessions: Sessions, program: Client) -> None:

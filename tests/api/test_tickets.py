@@ -4,7 +4,10 @@ import asyncio
 
 import pytest
 
+from tests import factories
 from tests.api.conftest import Client
+from tests.api.records import write
+from ura.db import Sessions
 from ura.protocol import is_valid
 
 TICKETS = "/api/v1/tickets"
@@ -90,3 +93,15 @@ async def test_what_is_wrong_is_named_and_not_repeated(program: Client, wrong: d
     assert answer.status_code == 422
     assert says in answer.json()["detail"]
     assert "4444" not in answer.text
+
+
+async def test_a_ticket_of_the_rescue_is_told_in_words_here_and_in_its_history(
+    program: Client, sessions: Sessions
+) -> None:
+    ticket_id = factories.make_id()
+    await write(sessions, factories.ticket_opened(ticket_id, category="fallback", summary="promise: full"))
+    async with program("tickets:read") as client:
+        [listed] = (await client.get(TICKETS)).json()["items"]
+        ticket = (await client.get(f"{TICKETS}/{ticket_id}")).json()
+    told = "A fila estava cheia. A pessoa não falou com ninguém: é preciso ligar de volta."
+    assert listed["summary"] == ticket["summary"] == ticket["events"][0]["text"] == told

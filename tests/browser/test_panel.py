@@ -9,12 +9,26 @@ from typing import Literal
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
+from sqlalchemy import select
 
-from tests.api.records import DID, closed, moment, new_id, opened, record, step, walked, write, write_line
+from tests.api.records import (
+    DID,
+    closed,
+    left,
+    moment,
+    new_id,
+    opened,
+    record,
+    step,
+    walked,
+    write,
+    write_line,
+    write_sound,
+)
 from tests.browser.conftest import Panel
 from ura.db import Sessions
 from ura.journal import Journal
-from ura.models import Did, DidKind, Outcome, Role
+from ura.models import AuditEntry, Did, DidKind, Outcome, Role
 from ura.settings import Settings
 
 
@@ -77,6 +91,64 @@ async def test_the_path_of_a_call_is_opened_by_keyboard_and_goes_on_by_itself(pa
     await expect(titles).to_have_text(["greeting", "main", "audience", "neighbourhood"])
     await expect(page.locator(".way li").nth(2)).to_contain_text("apertou tecla 2")
     await look(page, "call")
+
+
+async def test_what_a_call_leaves_is_on_its_page_while_it_lives(panel: Panel, sessions: Sessions) -> None:
+    call_id, recording_id = new_id(), new_id()
+    await write(sessions, opened(call_id), *walked(call_id))
+    page = await panel.log_in()
+    await page.goto(f"{panel.address}/panel/calls/{call_id}")
+    here = page.locator("#left")
+    await expect(here).to_contain_text("não deixou chamado")
+    await write(sessions, *left(call_id, recording_id=recording_id), closed(call_id))
+    await expect(here.get_by_role("heading")).to_have_text(
+        [
+            "Chamado: sem atendimento",
+            "Contato de vendas",
+            "Gravação de 2 s",
+            "Planos por SMS",
+            "Retorno pedido",
+            "Primeiros passos: no_signal",
+            "Pesquisa: csat",
+        ]
+    )
+    await expect(here).to_contain_text("O atendimento automático não respondeu.")
+    await expect(here).to_contain_text("Na fila de envio")
+    await expect(here).to_contain_text("power: sim")
+    assert "menu: down" not in await page.content()
+
+
+async def test_a_recording_plays_on_the_page_and_is_kept_as_a_file(
+    panel: Panel, sessions: Sessions, settings: Settings
+) -> None:
+    call_id, recording_id = new_id(), new_id()
+    sound = write_sound(settings.recordings_dir, recording_id)
+    await write(sessions, opened(call_id), *left(call_id, recording_id=recording_id), closed(call_id))
+    page = await panel.log_in()
+    await page.goto(f"{panel.address}/panel/calls/{call_id}")
+    assert await page.locator("audio").evaluate(
+        "audio => new Promise((done, failed) => {"
+        " audio.onended = () => done(audio.duration); audio.onerror = () => failed(audio.error.message);"
+        " audio.playbackRate = 4; audio.play().catch(failed); })"
+    ) == pytest.approx(2.0, abs=0.1)
+    async with page.expect_download() as saving:
+        await page.get_by_role("link", name="Baixar").click()
+    assert Path(await (await saving.value).path()).read_bytes() == sound
+    async with sessions() as session:
+        actions = (await session.scalars(select(AuditEntry.action).order_by(AuditEntry.id))).all()
+    assert [action for action in actions if "recording" in action] == ["recording-heard", "recording-downloaded"]
+
+
+async def test_a_technician_hears_nothing_and_sees_no_contact(panel: Panel, sessions: Sessions) -> None:
+    call_id = new_id()
+    await write(sessions, opened(call_id), *left(call_id, recording_id=new_id()), closed(call_id))
+    page = await panel.log_in(Role.TECHNICIAN)
+    await page.goto(f"{panel.address}/panel/calls/{call_id}")
+    here = page.locator("#left")
+    await expect(here).to_contain_text("Ouvir exige permissão")
+    await expect(here).to_contain_text("Só quem cuida de vendas vê os detalhes")
+    await expect(page.locator("audio")).to_have_count(0)
+    assert "93333" not in await page.content()
 
 
 async def test_a_browser_that_was_away_catches_up(panel: Panel, sessions: Sessions) -> None:
@@ -175,6 +247,7 @@ async def test_pages_are_accessible_and_fit_desk_and_pocket(
         await write(sessions, opened(call_id := new_id()), *walked(call_id), closed(call_id, outcome))
     await write(sessions, opened(live := new_id()), *walked(live), opened(queued := new_id(), door="corporate"))
     await write(sessions, record("call_queued", call_id=queued, queue="corporate", at=moment()))
+    await write(sessions, opened(served := new_id()), *walked(served), *left(served, recording_id=new_id()))
     writer = Journal(settings.journal_dir, "agi")
     writer.append("call_opened", live, {"call_id": live})
 
@@ -194,7 +267,8 @@ async def test_pages_are_accessible_and_fit_desk_and_pocket(
     for name, path in {
         "calls": "/panel",
         "filter": "/panel?door=flow",
-        "call": f"/panel/calls/{live}",
+        "call": f"/panel/calls/{served}",
+        "bare-call": f"/panel/calls/{live}",
         "journal": "/panel/journal",
         "lost": "/panel/nowhere",
     }.items():

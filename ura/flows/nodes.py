@@ -403,9 +403,11 @@ class Proof(BaseNode):
 
 
 class Step(Part):
-    """One thing to try. After "done" the caller is asked `solved_prompts` unless `then_ask` is false."""
+    """One thing to try. After "done" the caller is asked `solved_prompts` unless `then_ask` is false. `title` is what
+    attendants read beside the answer."""
 
     key: NodeKey
+    title: str = ""
     prompts: Prompts = Field(min_length=1)
     then_ask: bool = True
 

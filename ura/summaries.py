@@ -1,0 +1,30 @@
+"""What does a ticket say of itself? The rescue script knows no Portuguese and writes a code; people read words."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from ura.models import Ticket
+
+CODE = re.compile(r"(menu|promise): ([a-z_-]*)")  # of agi/rescue.py
+
+
+@cache
+def _texts() -> dict[str, dict[str, str]]:
+    texts: dict[str, dict[str, str]] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+    return texts
+
+
+def told(ticket: Ticket, text: str | None = None) -> str:
+    """`text` (the ticket's summary, or a line of its history) as people read it."""
+    text = ticket.summary if text is None else text
+    code = CODE.fullmatch(text)
+    if code is None:
+        return text
+    mode, why = code.groups()
+    if mode == "promise" and not ticket.phone:
+        mode = "promise_hidden"
+    words = _texts()
+    return words["rescue"][mode].format(why=words["why"].get(why, words["why"]["unknown"]))
