@@ -10,6 +10,8 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, Opera
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
+from ura.adapters.sqlite_thread import connector
+
 # Named constraints, so that Alembic's batch mode can drop them again on SQLite.
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -62,8 +64,7 @@ def _sqlite_engine(target: URL) -> AsyncEngine:
     connection keeps to its file whatever the file is called now: one whose file was moved, or replaced by a backup,
     would go on writing where nobody looks. So it is given up before its next use."""
     path = os.path.abspath(target.database or "")
-    target = target.set(database=f"file:{quote(path)}?mode=rw", query={"uri": "true"})
-    engine = create_async_engine(target, connect_args={"timeout": 5})
+    engine = create_async_engine(target, async_creator=connector(f"file:{quote(path)}?mode=rw"))
 
     @event.listens_for(engine.sync_engine, "connect")
     def _pragmas(connection: Any, record: Any) -> None:
