@@ -7,6 +7,7 @@ Light on purpose: the phone door loads this; what makes audio is in `ura.renderi
 
 import hashlib
 import json
+import os
 import re
 import unicodedata
 import zlib
@@ -14,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 import yaml
@@ -139,18 +140,18 @@ class Clip:
     bytes: dict[str, int]
     crc32: dict[str, int]
 
-    def fault(self, folder: Path, key: str, *, deep: bool = True, formats: Sequence[str] = FORMATS) -> str:
+    def fault(self, folder: Path, key: str, *, formats: Sequence[str] = FORMATS) -> str:
         """What is wrong with the files of this clip; empty when nothing is."""
         for form in formats:
             file = folder / f"{sound(key)}.{form}"
             try:
-                content = file.read_bytes() if deep else b""
-                size = len(content) if deep else file.stat().st_size
+                content = file.read_bytes()
+                size = len(content)
             except OSError as error:
                 return f"{file.name}: {error.strerror or error}"
             if size != self.bytes.get(form):
                 return f"{file.name}: {size} bytes instead of {self.bytes.get(form)}"
-            if deep and zlib.crc32(content) != self.crc32.get(form):
+            if zlib.crc32(content) != self.crc32.get(form):
                 return f"{file.name}: the content is not what was rendered"
         return ""
 
@@ -180,10 +181,9 @@ class PromptIndex:
 
     def __init__(self, shipped: Path, manifest: Path, rendered: Path) -> None:
         self._rendered = rendered
-        self._shipped_folder = shipped
-        self._shipped = _sound_clips(shipped, manifest)
+        self._shipped = _files(shipped, _sound_clips(shipped, manifest))
         self._names_seen: tuple[int, int] = (0, 0)
-        self._names: dict[str, Clip] = {}
+        self._names: dict[str, _File] = {}
         self._reported: set[str] = set()
 
     @classmethod
@@ -196,11 +196,11 @@ class PromptIndex:
 
         Looks at the disk each time (two microseconds): a file that was lost an hour ago must not become silence.
         """
-        clip = self._shipped.get(key)
-        if clip and not clip.fault(self._shipped_folder, key, deep=False, formats=("alaw",)):
-            return f"prosa/{sound(key)}"
-        if key.startswith("name.") and KEY.fullmatch(key) and self._name_is_fit(key):
-            return f"dyn/{sound(key)}"
+        shipped = self._shipped.get(key)
+        if shipped and shipped.is_fit():
+            return f"prosa/{shipped.sound}"
+        if key.startswith("name.") and KEY.fullmatch(key) and (name := self._find_name(key)) and name.is_fit():
+            return f"dyn/{name.sound}"
         if key not in self._reported:
             self._reported.add(key)
             log.error("prompt_unplayable", key=key, heard="the next best prompt", remedy="prosa prompts build")
@@ -228,21 +228,42 @@ class PromptIndex:
         general = self.file("fallback.name" if kind == "name" else "fallback.prompt")
         return [general] if general else []
 
-    def _name_is_fit(self, key: str) -> bool:
+    def _find_name(self, key: str) -> "_File | None":
         """Names come while we run: the manifest is read again when it has changed."""
         manifest = self._rendered / MANIFEST
         try:
             stat = manifest.stat()
             if self._names_seen != (stat.st_mtime_ns, stat.st_size):
-                self._names = read_manifest(manifest)
+                self._names = _files(self._rendered, read_manifest(manifest))
                 self._names_seen = (stat.st_mtime_ns, stat.st_size)
         except FileNotFoundError:  # nothing was ever rendered here
-            return False
+            return None
         except (OSError, BadInput) as error:
             log.error("prompt_names_unreadable", error=str(error))
+            return None
+        return self._names.get(key)
+
+
+class _File(NamedTuple):
+    """What the phone asks of a clip, put together ahead: it is asked fifty times a call."""
+
+    sound: str
+    path: str
+    size: int | None
+
+    def is_fit(self) -> bool:
+        try:
+            return os.stat(self.path).st_size == self.size
+        except OSError:
             return False
-        clip = self._names.get(key)
-        return clip is not None and not clip.fault(self._rendered, key, deep=False, formats=("alaw",))
+
+
+def _files(folder: Path, clips: Mapping[str, Clip]) -> dict[str, _File]:
+    return {
+        key: _File(sound(key), f"{folder}/{sound(key)}.alaw", clip.bytes.get("alaw"))
+        for key, clip in clips.items()
+        if KEY.fullmatch(key)
+    }
 
 
 def _sound_clips(folder: Path, manifest: Path) -> dict[str, Clip]:
