@@ -6,6 +6,7 @@ the files wait; nobody on the phone notices.
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import structlog
@@ -129,7 +130,11 @@ def _quarantine(path: Path, lines: Sequence[bytes]) -> None:
 
 
 async def _remember(session: AsyncSession, grown: Mapping[Path, journal.Batch]) -> None:
-    insert = upsert.insert(upsert.dialect(session), JournalOffset)
-    place = insert.on_conflict_do_update(index_elements=["file"], set_={"offset": insert.excluded.offset})
     rows = [{"file": path.name, "offset": batch.next_offset} for path, batch in grown.items()]
-    await upsert.execute(session, place, rows)
+    await upsert.execute(session, _place(upsert.dialect(session)), rows)
+
+
+@lru_cache
+def _place(dialect: str) -> upsert.Insert:
+    insert = upsert.insert(dialect, JournalOffset)
+    return insert.on_conflict_do_update(index_elements=["file"], set_={"offset": insert.excluded.offset})
