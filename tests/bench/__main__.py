@@ -24,11 +24,11 @@ from tests.bench.figures import Figure, table
 from tests.bench.measure import percentile
 from tests.bench.same_menus import native_lines
 from tests.bench.stack import Native, Service, make_settings
-from tests.bench.telephone import KEYS, Knee, Plan, Sustained, Telephone
+from tests.bench.telephone import AT_ONCE, KEYS, Knee, Plan, Sustained, Telephone
 from ura.settings import ROOT, Settings
 
 PARTS = ("cost", "latency", "sustained", "knee", "lookups")
-AT_ONCE, PER_SECOND = 200, 10
+PER_SECOND = 10
 
 
 def say(line: str) -> None:

@@ -100,8 +100,7 @@ class Service(Target):
     @contextmanager
     def running(cls, settings: Settings, log: Path) -> Iterator["Service"]:
         environment = os.environ | {
-            f"PROSA_{name.upper()}": str(value)
-            for name, value in settings.model_dump(exclude={"ami_secret", "secret_key"}).items()
+            f"PROSA_{name.upper()}": str(value) for name, value in settings.model_dump(exclude_unset=True).items()
         }
         with log.open("wb") as out:
             process = subprocess.Popen(
