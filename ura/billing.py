@@ -6,7 +6,7 @@ The ERP says what is owed; the rules here are the provider's own. Contracts and 
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Self
@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import upsert
 from ura.erp import Contract, ContractStatus, Invoice, Unlock, UnlockVerdict
+from ura.errors import Unavailable
 from ura.models import (
     Call,
     Category,
@@ -27,7 +28,6 @@ from ura.models import (
     Ticket,
     TicketStatus,
     TrustUnlock,
-    UnlockState,
 )
 from ura.settings import Settings
 from ura.upsert import Row
@@ -100,10 +100,10 @@ def unlock_verdict(
     """
     if contract is None:
         return Unlock(UnlockVerdict.UNKNOWN_CONTRACT)
-    if contract.status is ContractStatus.UNLOCKED or (used and used.until and used.until > now):
-        return Unlock(
-            UnlockVerdict.ALREADY_ACTIVE, used.until if used else None, protocol=used.protocol if used else ""
-        )
+    if used and used.until > now:
+        return Unlock(UnlockVerdict.ALREADY_ACTIVE, used.until, protocol=used.protocol)
+    if contract.status is ContractStatus.UNLOCKED:
+        return Unlock(UnlockVerdict.ALREADY_ACTIVE)
     if contract.status is ContractStatus.ACTIVE:
         return Unlock(UnlockVerdict.NOT_BLOCKED)
     if contract.status is not ContractStatus.BLOCKED:
@@ -131,38 +131,52 @@ async def find_unlock(session: AsyncSession, *, source: str, contract_ref: str, 
     return found
 
 
-async def claim_unlock(
-    session: AsyncSession, *, wish: str, source: str, contract_ref: str, period: str, now: datetime
+async def running_unlock(session: AsyncSession, *, source: str, contract_ref: str, now: datetime) -> TrustUnlock | None:
+    """One that still runs, also when it began in the month before."""
+    query = select(TrustUnlock).where(
+        TrustUnlock.source == source, TrustUnlock.contract_ref == contract_ref, TrustUnlock.until > now
+    )
+    found: TrustUnlock | None = await session.scalar(query.order_by(TrustUnlock.until.desc()).limit(1))
+    return found
+
+
+async def find_wish(session: AsyncSession, wish: str) -> TrustUnlock | None:
+    """What became of this request, whenever it was made."""
+    return await session.get(TrustUnlock, wish, populate_existing=True)
+
+
+async def write_unlock(
+    session: AsyncSession, *, wish: str, source: str, contract_ref: str, now: datetime, today: date, policy: Policy
 ) -> TrustUnlock:
-    """The unlock of this contract and period: ours when its `wish` is ours, else somebody was faster. Commit before
-    asking the ERP; then `grant_unlock`, or `release_unlock` when it surely did not."""
+    """The unlock of this contract and period: ours when its `wish` is ours, else somebody was faster.
+
+    Where another system does it: commit before asking, then `strike_unlock` when it surely did not. An unlock lasts to
+    the end of its last day, which is a time that can be told.
+    """
+    zone = now.tzinfo
+    last_day = today + timedelta(days=policy.unlock_days)
+    period = period_of(today)
     row = {
         "wish": wish,
         "source": source,
         "contract_ref": contract_ref,
         "period": period,
-        "state": UnlockState.CLAIMED,
-        "claimed_at": now,
-        "until": None,
+        "granted_at": now,
+        "until": datetime.combine(last_day, time(23, 59, 59), zone),
         "protocol": "",
     }
     await upsert.add_new(session, TrustUnlock, [row])
-    found = await session.get(
-        TrustUnlock, wish, populate_existing=True
-    )  # asked again in the next month: still that one
+    # The same wish in the next month is still the same wish.
+    found = await find_wish(session, wish)
     found = found or await find_unlock(session, source=source, contract_ref=contract_ref, period=period)
-    assert found
+    if found is None:  # struck out by whoever held it, between our two looks
+        raise Unavailable("somebody else is asking for this unlock just now")
     return found
 
 
-async def grant_unlock(session: AsyncSession, wish: str, *, until: datetime, protocol: str) -> None:
-    granted = update(TrustUnlock).where(TrustUnlock.wish == wish)
-    await session.execute(granted.values(state=UnlockState.GRANTED, until=until, protocol=protocol))
-
-
-async def release_unlock(session: AsyncSession, wish: str) -> None:
-    """It was not granted: it may be asked for again. One that was granted stays."""
-    await session.execute(delete(TrustUnlock).where(TrustUnlock.wish == wish, TrustUnlock.state == UnlockState.CLAIMED))
+async def strike_unlock(session: AsyncSession, wish: str) -> None:
+    """It was not granted: it may be asked for again."""
+    await session.execute(delete(TrustUnlock).where(TrustUnlock.wish == wish))
 
 
 # -- promise

@@ -105,9 +105,8 @@ def upgrade() -> None:
         sa.Column("source", sa.String(length=20), nullable=False),
         sa.Column("contract_ref", sa.String(length=64), nullable=False),
         sa.Column("period", sa.String(length=7), nullable=False),
-        sa.Column("state", sa.String(length=16), nullable=False),
-        sa.Column("claimed_at", Moment(), nullable=False),
-        sa.Column("until", Moment(), nullable=True),
+        sa.Column("granted_at", Moment(), nullable=False),
+        sa.Column("until", Moment(), nullable=False),
         sa.Column("protocol", sa.String(length=40), nullable=False),
         sa.PrimaryKeyConstraint("wish", name=op.f("pk_trust_unlock")),
         sa.UniqueConstraint(

@@ -1,3 +1,4 @@
+import asyncio
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -11,7 +12,7 @@ from ura.billing import Policy, PromiseFault, ServiceMatter
 from ura.db import Sessions
 from ura.demo.subscribers import demo_world
 from ura.erp import ContractStatus, Invoice, UnlockVerdict
-from ura.models import Call, Category, PromiseState, TrustUnlock, UnlockState
+from ura.models import Call, Category, PromiseState, TrustUnlock
 
 TODAY = NOON.date()  # a Monday
 POLICY = Policy()
@@ -24,7 +25,7 @@ def make_invoice(*, overdue_days: int, disputed: bool = False) -> Invoice:
 
 
 def used(*, until: timedelta = timedelta(hours=-1)) -> TrustUnlock:
-    return TrustUnlock(wish="w", state=UnlockState.GRANTED, until=NOON + until, protocol="998877")
+    return TrustUnlock(wish="w", until=NOON + until, protocol="998877")
 
 
 def verdict(story: str, *, unlock: TrustUnlock | None = None, **change: Any) -> UnlockVerdict:
@@ -110,40 +111,41 @@ def test_the_age_of_the_debt_decides_to_the_day(days: int, expected: UnlockVerdi
     assert answer.verdict is expected
 
 
-async def claim(sessions: Sessions, wish: str, period: str = "2026-11") -> TrustUnlock:
+async def write(sessions: Sessions, wish: str, today: date = TODAY) -> TrustUnlock:
     async with sessions.begin() as session:
-        return await billing.claim_unlock(
-            session, wish=wish, source="mkauth", contract_ref="7", period=period, now=NOON
+        return await billing.write_unlock(
+            session, wish=wish, source="mkauth", contract_ref="7", now=NOON, today=today, policy=POLICY
         )
 
 
 async def test_one_unlock_a_contract_and_month(sessions: Sessions) -> None:
+    december = date(2026, 12, 1)
     first, second, third = make_id(), make_id(), make_id()
-    assert (await claim(sessions, first)).wish == first
-    assert (await claim(sessions, second)).wish == first
-    assert (await claim(sessions, first)).wish == first
-    assert (await claim(sessions, second, "2026-12")).wish == second
-    assert (await claim(sessions, third, "2026-12")).wish == second
+    assert (await write(sessions, first)).wish == first
+    assert (await write(sessions, second)).wish == first
+    assert (await write(sessions, first)).wish == first
+    assert (await write(sessions, second, december)).wish == second
+    assert (await write(sessions, third, december)).wish == second
 
 
-async def test_a_claim_that_came_to_nothing_is_given_back_and_a_granted_one_is_not(sessions: Sessions) -> None:
+async def test_two_wishes_at_once_get_one_unlock(sessions: Sessions) -> None:
+    unlocks = await asyncio.gather(*(write(sessions, make_id()) for _ in range(8)))
+    assert len({unlock.wish for unlock in unlocks}) == 1
+
+
+async def test_an_unlock_lasts_to_the_end_of_a_day_and_can_be_struck_out(sessions: Sessions) -> None:
     first, second = make_id(), make_id()
-    await claim(sessions, first)
+    unlock = await write(sessions, first)
+    assert unlock.until.isoformat() == "2026-11-26T23:59:59+00:00"
     async with sessions.begin() as session:
-        await billing.release_unlock(session, first)
-    assert (await claim(sessions, second)).wish == second
-    async with sessions.begin() as session:
-        await billing.grant_unlock(session, second, until=NOON + timedelta(days=3), protocol="55")
-        await billing.release_unlock(session, second)
-    kept = await claim(sessions, first)
-    assert (kept.wish, kept.state, kept.protocol) == (second, UnlockState.GRANTED, "55")
-    assert kept.until == NOON + timedelta(days=3)
+        await billing.strike_unlock(session, first)
+    assert (await write(sessions, second)).wish == second
 
 
 async def test_a_wish_that_waited_over_the_months_end_is_still_one_wish(sessions: Sessions) -> None:
     wish = make_id()
-    await claim(sessions, wish, "2026-11")
-    kept = await claim(sessions, wish, "2026-12")
+    await write(sessions, wish)
+    kept = await write(sessions, wish, date(2026, 12, 1))
     assert (kept.wish, kept.period) == (wish, "2026-11")
 
 

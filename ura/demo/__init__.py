@@ -1,4 +1,5 @@
-"""A small provider to try everything with: two cities, 24 neighbourhoods, eight plans, four queues, three numbers."""
+"""A small provider to try everything with: two cities, 24 neighbourhoods, eight plans, four queues, three numbers, and
+seventeen subscribers with a story each (subscribers.yaml)."""
 
 import re
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import imports
+from ura.crypto import Keyring
+from ura.demo.tables import load_subscribers
 from ura.imports import ImportKind
 from ura.models import Attendant, BusinessHours, Did, Holiday, Queue
 from ura.prompts import name_key
@@ -29,13 +32,15 @@ async def load_demo(session: AsyncSession, settings: Settings) -> bool:
     )
     if taken:
         return False
-    today = datetime.now(settings.zone).date()
+    now = datetime.now(settings.zone)
+    today = now.date()
     await _load_provider(session, today)
     for kind, file in FILES.items():
         preview = await imports.preview(session, kind, _dated((FOLDER / file).read_text("utf-8"), today), today=today)
         if preview.errors:
             raise ValueError(f"ura/demo/{file}: {preview.errors[0]}")
         await imports.apply(session, preview, {text: name_key(text) for text in imports.names_of(preview)})
+    await load_subscribers(session, Keyring.of(settings), now)
     return True
 
 

@@ -39,7 +39,7 @@ from ura.models.subscriber_phone import SubscriberPhone
 from ura.models.survey_answer import SurveyAnswer
 from ura.models.ticket import Category, Ticket, TicketStatus, Tier
 from ura.models.ticket_event import TicketEvent, TicketEventKind
-from ura.models.trust_unlock import TrustUnlock, UnlockState
+from ura.models.trust_unlock import TrustUnlock
 from ura.models.user import Role, User
 from ura.models.waiting_list import WaitingListEntry
 
@@ -108,7 +108,6 @@ __all__ = [
     "TicketStatus",
     "Tier",
     "TrustUnlock",
-    "UnlockState",
     "User",
     "WaitingListEntry",
     "Witness",
