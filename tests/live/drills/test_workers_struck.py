@@ -7,7 +7,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -200,46 +200,58 @@ KINDS = (
     "half a header",
 )  # fmt: skip
 STRANGERS, AT_ONCE, PROBES = 1000, 250, 12
+WORSE_MS, WORST_WORSE_MS = 20, 50  # so much more than before is noise: two processors, a dozen keys
+
+
+def probe_until(house: House, over: threading.Event) -> list[Timing]:
+    """One call after another, at least one; a key in each."""
+    timings = []
+    while not timings or not over.is_set():
+        phone = Probe(house.settings.sip_host, house.settings.sip_port)
+        try:
+            timings.append(phone.call(LANDLINE, "4"))
+        finally:
+            phone.close()
+    return timings
+
+
+async def keys_during(house: House, work: Awaitable[object]) -> list[float]:
+    """Callers come and press a key while `work` is done: milliseconds until each was answered."""
+    loop, over = asyncio.get_running_loop(), threading.Event()
+    with ThreadPoolExecutor(PROBES) as pool:
+        probes = [loop.run_in_executor(pool, probe_until, house, over) for _ in range(PROBES)]
+        try:
+            await work
+        finally:
+            over.set()
+        timings = [timing for several in await asyncio.gather(*probes) for timing in several]
+    assert [timing for timing in timings if timing.silent] == []
+    return [ms for timing in timings for ms in timing.keys_ms]
 
 
 async def test_a_thousand_strangers_at_the_port_are_not_felt_by_callers(house: House, held: Crowd) -> None:
     chance = random.Random(21)
     kinds = [KINDS[n % len(KINDS)] for n in range(STRANGERS)]
     room = asyncio.Semaphore(AT_ONCE)
-    old, drops_after = workers(house), []
+    old, patience = workers(house), list[tuple[float, str]]()
 
     async def knock(kind: str) -> None:
         async with room:
-            drops_after.append((await stranger(house, kind, chance), kind))
+            patience.append((await stranger(house, kind, chance), kind))
 
-    def probe() -> list[Timing]:
-        """One call after another, as long as strangers knock; a key in each."""
-        timings = []
-        while not timings or not all_knocked.is_set():
-            phone = Probe(house.settings.sip_host, house.settings.sip_port)
-            try:
-                timings.append(phone.call(LANDLINE, "4"))
-            finally:
-                phone.close()
-        return timings
-
-    loop, all_knocked = asyncio.get_running_loop(), threading.Event()
-    with ThreadPoolExecutor(PROBES) as pool:
-        probes = [loop.run_in_executor(pool, probe) for _ in range(PROBES)]
-        try:
-            await asyncio.gather(*(knock(kind) for kind in kinds))
-        finally:
-            all_knocked.set()
-        timings = [timing for several in await asyncio.gather(*probes) for timing in several]
-    slowest, kind = max(drops_after)
+    before = await keys_during(house, asyncio.sleep(0))
+    during = await keys_during(house, asyncio.gather(*(knock(kind) for kind in kinds)))
+    slowest, kind = max(patience)
     assert slowest < 4, f"{kind} was put up with for {slowest:.1f} s"
-    keys = [ms for timing in timings for ms in timing.keys_ms]
-    assert [timing for timing in timings if timing.silent] == []
-    assert len(keys) >= PROBES
-    assert percentile(keys, 0.99) <= 100, sorted(keys)[-5:]
+    assert len(before) >= PROBES
+    assert len(during) >= PROBES
+    figures = f"before {sorted(before)[-5:]}, during {sorted(during)[-5:]}"
+    assert percentile(during, 0.99) <= 100, figures
+    assert percentile(during, 0.99) <= percentile(before, 0.99) + WORST_WORSE_MS, figures
+    assert percentile(during, 0.5) <= percentile(before, 0.5) + WORSE_MS, figures
     assert workers(house) == old
 
     agi = family(house.pid("agi"))
-    before = cpu_s(agi)
+    used_s = cpu_s(agi)
     await asyncio.sleep(1)  # what is measured is this second
-    assert cpu_s(agi) - before < 0.3, "the doors are still busy with strangers who have gone"
+    assert cpu_s(agi) - used_s < 0.3, "the doors are still busy with strangers who have gone"
