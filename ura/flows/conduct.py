@@ -33,8 +33,8 @@ from ura.flows.events import (
 log = structlog.get_logger("ura.flows.conduct")
 
 Json = Any
-LOOKUP_DEADLINE_S = 2.0
 FILLER_AFTER_S = 1.0
+FILLER_EVERY_S = 4.0
 ACT_DEADLINE_S = 5.0
 
 
@@ -205,9 +205,9 @@ class _Conductor:
         match effect:
             case Play(prompts):
                 return Played(await self._play(prompts))
-            case Collect(prompts, max_digits, timeout_s):
+            case Collect(prompts, max_digits, timeout_s, given):
                 keys = self._keys(prompts)
-                digits = await self.channel.collect(keys, max_digits=max_digits, timeout_s=timeout_s)
+                digits = given + await self.channel.collect(keys, max_digits=max_digits, timeout_s=timeout_s)
                 return DigitsEntered(digits) if digits else NoInput()
             case Lookup():
                 return await self._lookup(effect)
@@ -242,19 +242,15 @@ class _Conductor:
         return keys
 
     async def _lookup(self, effect: Lookup) -> Event:
-        """Ask with a deadline; the caller hears the filler when it takes long. Raises HungUp, ChannelLost."""
-        deadline = asyncio.get_running_loop().time() + LOOKUP_DEADLINE_S
+        """Ask with a deadline. Raises HungUp, ChannelLost."""
         asking = asyncio.ensure_future(self.lookups(effect.name, effect.args))
         asking.add_done_callback(_seen)
         digits = ""
         try:
-            await asyncio.wait({asking}, timeout=FILLER_AFTER_S)
-            if not asking.done() and effect.filler:
-                digits = await self.channel.play([effect.filler])
-            left_s = max(0.0, deadline - asyncio.get_running_loop().time())
-            await asyncio.wait({asking}, timeout=left_s)
+            person = self.call.flow.flow.keys.person
+            digits = await self._bridge(asking, effect.deadline_s, (effect.filler, effect.still), until=person)
             if not asking.done():
-                return self._unanswered(effect.name, f"no answer in {LOOKUP_DEADLINE_S:g} s", digits)
+                return self._unanswered(effect.name, f"not waited for after {effect.deadline_s:g} s or a key", digits)
             return LookupDone(effect.name, asking.result(), digits)
         except errors.Unavailable as error:
             return self._unanswered(effect.name, error.message, digits)
@@ -270,15 +266,44 @@ class _Conductor:
         return LookupFailed(name, reason, digits)
 
     async def _act(self, effect: Act) -> Event:
+        acting = asyncio.ensure_future(self.acts(effect.name, effect.args, key=effect.key))
+        acting.add_done_callback(_seen)
+        digits = ""
         try:
-            async with asyncio.timeout(ACT_DEADLINE_S):
-                return ActDone(effect.name, await self.acts(effect.name, effect.args, key=effect.key))
+            digits = await self._bridge(acting, ACT_DEADLINE_S, (effect.filler, effect.filler))
+            if acting.done():
+                return ActDone(effect.name, acting.result(), digits)
+            reason = f"not done in {ACT_DEADLINE_S:g} s"
         except errors.UraError as error:
             reason = error.message
+        except (errors.HungUp, ChannelLost):
+            raise
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
+        finally:
+            acting.cancel()
         log.error("act failed; the caller hears so", call_id=self.call.call_id, act=effect.name, reason=reason)
-        return ActFailed(effect.name, reason)
+        return ActFailed(effect.name, reason, digits)
+
+    async def _bridge(
+        self, waited_for: "asyncio.Future[Any]", deadline_s: float, fillers: tuple[str, str], *, until: str = ""
+    ) -> str:
+        """Wait, and let the caller hear in time, and again and again, that somebody is there. The keys pressed
+        meanwhile; the key `until` ends the waiting."""
+        now = asyncio.get_running_loop().time
+        digits, (filler, still) = "", fillers
+        ends, due = now() + deadline_s, now() + (FILLER_AFTER_S if filler else deadline_s)
+        while True:
+            await asyncio.wait({waited_for}, timeout=max(0.0, min(ends, due) - now()))
+            if waited_for.done() or now() >= ends:
+                return digits
+            if now() < due:
+                continue
+            due = now() + FILLER_EVERY_S
+            digits += await self.channel.play([filler])
+            if until and until in digits:
+                return digits
+            filler = still or filler
 
     # -- the record
 

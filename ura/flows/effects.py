@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 Json = Any
 
+LOOKUP_S = 2.0  # a lookup in our own tables; one that asks another system says its own
+
 SpokenKind = Literal["money", "date", "time", "moment", "count", "digits", "protocol", "name", "list", "speed"]
 
 
@@ -32,20 +34,27 @@ class Play:
 
 @dataclass(frozen=True, slots=True)
 class Collect:
-    """Play, and collect up to `max_digits` keys; the first key cuts the prompt; `#` ends early."""
+    """Play, and collect up to `max_digits` keys; the first key cuts the prompt; `#` ends early.
+
+    `given`: first digits of this entry, typed before they were asked for. They travel with the effect, not in the
+    state: they may be the beginning of a document, and a state is written to disk.
+    """
 
     prompts: tuple[Prompt, ...]
     max_digits: int = 1
     timeout_s: float = 6.0
+    given: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Ask the house for facts (read only)."""
+    """Ask the house for facts (read only). `filler` is heard after a second, `still` again and again after it."""
 
     name: str
     args: dict[str, Json] = field(default_factory=dict)
     filler: str = ""
+    still: str = ""
+    deadline_s: float = LOOKUP_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,7 @@ class Act:
     name: str
     args: dict[str, Json] = field(default_factory=dict)
     key: str = ""
+    filler: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,12 +50,14 @@ class LookupFailed:
 class ActDone:
     name: str
     result: dict[str, Json]
+    digits: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ActFailed:
     name: str
     reason: str
+    digits: str = ""
 
 
 @dataclass(frozen=True, slots=True)

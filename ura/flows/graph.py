@@ -3,6 +3,16 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from ura.flows.caller_nodes import (
+    Identify,
+    Invoices,
+    Outage,
+    Promise,
+    ReadLine,
+    SendInvoice,
+    SessionReset,
+    TrustUnlock,
+)
 from ura.flows.engine.compiled import CompiledFlow
 from ura.flows.nodes import (
     Asking,
@@ -27,6 +37,14 @@ ACTED: dict[type[BaseNode], Callable[[str], bool]] = {
     Steps: lambda edge: edge.startswith("on."),
     Message: lambda edge: edge == "next",
     Queue: lambda edge: edge == "on.key",
+    Identify: lambda edge: edge == "on.missed",
+    Outage: lambda edge: edge == "on.subscribed",
+    SessionReset: lambda edge: edge in ("on.online", "on.offline"),
+    Invoices: lambda edge: edge in ("on.send", "on.read", "on.verify", "on.dispute", "on.done"),
+    SendInvoice: lambda edge: edge in ("on.sent", "on.queued"),
+    ReadLine: lambda edge: edge == "on.send",
+    TrustUnlock: lambda edge: edge == "on.queued",
+    Promise: lambda edge: edge in ("on.promised", "on.refused", "on.queued"),
 }
 
 
@@ -81,8 +99,15 @@ class Graph:
                 after = node.on_wrong_key().next
                 yield "invalid", _beside(key, after) if after else self.flow.person
 
-    def walk(self, starts: Iterable[str], *, past: Callable[[BaseNode], bool] = lambda _: True) -> set[str]:
-        """Every node that can be reached from `starts`; a node for which `past` is false is reached, not passed."""
+    def walk(
+        self,
+        starts: Iterable[str],
+        *,
+        past: Callable[[BaseNode], bool] = lambda _: True,
+        along: Callable[[BaseNode, Edge], bool] = lambda _, __: True,
+    ) -> set[str]:
+        """Every node that can be reached from `starts`; a node for which `past` is false is reached, not passed; of
+        its edges only those that go `along`."""
         seen: set[str] = set()
         todo = [key for key in starts if key in self.nodes]
         while todo:
@@ -91,7 +116,7 @@ class Graph:
                 continue
             seen.add(key)
             if past(self.nodes[key]):
-                todo += [edge.to for edge in self.edges[key]]
+                todo += [edge.to for edge in self.edges[key] if along(self.nodes[key], edge)]
         return seen
 
     def reaching(self, goals: Iterable[str]) -> set[str]:

@@ -10,6 +10,7 @@
 
 from collections.abc import Iterator
 
+from ura.flows.caller_nodes import Identify
 from ura.flows.graph import Graph
 from ura.flows.mistakes import (
     AdvertisingWhileWaiting,
@@ -71,7 +72,7 @@ def _first_menus(graph: Graph) -> Iterator[FlowMistake]:
 
 
 def _asks_for_data(node: BaseNode) -> bool:
-    return isinstance(node, Collect | ChooseNeighbourhood)
+    return isinstance(node, Collect | ChooseNeighbourhood | Identify)
 
 
 def _person(graph: Graph) -> Iterator[FlowMistake]:
@@ -88,7 +89,7 @@ def _advertising(graph: Graph) -> Iterator[FlowMistake]:
     waiting = graph.walk([graph.flow.person], past=_quiet)
     for key, node in graph.nodes.items():
         heard = list(node.spoken()) if key in waiting or isinstance(node, Queue) else []
-        for prompt in [*heard, getattr(node, "filler", "")]:
+        for prompt in [*heard, *node.fillers()]:
             if isinstance(prompt, str) and prompt.startswith(ADVERTS):
                 yield AdvertisingWhileWaiting(graph.flow.key, key, prompt=prompt)
 

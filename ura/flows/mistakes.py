@@ -140,6 +140,10 @@ class DigitsReversed(FlowMistake):
     code = "flow-digits-reversed"
 
 
+class CallerUnknown(FlowMistake):
+    code = "flow-caller-unknown"
+
+
 class ShortPromptsMissing(FlowMistake):
     code = "flow-short-prompts-missing"
 

@@ -21,11 +21,40 @@ Facts known from the start: see `FIRST_FACTS`. Facts that nodes add: `sets` of a
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-from ura.flows.effects import SpokenKind
+from ura.flows.caller_nodes import (
+    Diagnose,
+    Dispute,
+    ErpTicket,
+    Identify,
+    Invoices,
+    Outage,
+    Promise,
+    ReadLine,
+    SendInvoice,
+    SessionReset,
+    TrustUnlock,
+)
+from ura.flows.effects import LOOKUP_S
+from ura.flows.parts import (
+    Asking,
+    BaseNode,
+    FactPath,
+    NodeKey,
+    Part,
+    PromptKey,
+    Prompts,
+    Retry,
+    Says,
+    Slot,
+    Slug,
+    Wording,
+)
+
+__all__ = ["Asking", "BaseNode", "FactPath", "Part", "PromptKey", "Prompts", "Retry", "Says", "Slot", "Slug", "Wording"]
 
 SCHEMA_VERSION = 1
 KEYS = "0123456789*#"
@@ -33,17 +62,7 @@ FIRST_FACTS = frozenset(
     {"call_id", "caller", "caller_kind", "did", "number_kind", "now", "protocol", "repeat_call", "segment"}
 )
 
-NodeKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
-PromptKey = Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$", max_length=120)]
-FactPath = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$", max_length=120)]
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=40)]
 Scalar = str | int | bool | None
-
-
-class Part(BaseModel):
-    """Base of everything in a flow document: unknown fields are refused, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Topic(StrEnum):
@@ -57,103 +76,10 @@ class Topic(StrEnum):
     OTHER = "other"
 
 
-class Slot(Part):
-    """A fact to be spoken: `{say: money, of: plan.price}`. `feminine` asks for "duas" instead of "dois"."""
-
-    say: SpokenKind
-    of: FactPath
-    feminine: bool = False
-
-
-Says = PromptKey | Slot
-Prompts = tuple[Says, ...]
-
-
 class FactRef(Part):
     """The value of a fact, as an argument of a lookup: `{fact: neighbourhood.id}`."""
 
     fact: FactPath
-
-
-class Retry(Part):
-    """What happens when nothing, or a wrong key, is pressed: asked `tries` times in all, then on to `next`.
-
-    `prompts` are spoken before the question is put again. `next` empty means the flow's person node.
-    """
-
-    tries: int = Field(default=2, ge=1, le=3)
-    prompts: Prompts = ()
-    next: NodeKey | None = None
-
-
-class BaseNode(Part):
-    """What every node has. `title` is for the editor, in Portuguese."""
-
-    type: str
-    key: NodeKey
-    title: str = ""
-    asks: ClassVar[bool] = False  # the caller is given the word here
-    ends: ClassVar[bool] = False  # the call may leave the flow here
-
-    def edges(self) -> Iterator[tuple[str, str]]:
-        """(name of the edge, key of the node it leads to), as written by the author."""
-        for name in ("next", "failed"):
-            target = getattr(self, name, None)
-            if isinstance(target, str):
-                yield name, target
-        edges = getattr(self, "on", None)
-        if isinstance(edges, Part):
-            for name in type(edges).model_fields:
-                target = getattr(edges, name)
-                if isinstance(target, str):
-                    yield f"on.{name}", target
-
-    def spoken(self) -> Iterator[Says]:
-        """Every prompt and slot this node can play, in no order that matters."""
-        for name in type(self).model_fields:
-            yield from _says(getattr(self, name))
-
-
-def _says(value: Any) -> Iterator[Says]:
-    if isinstance(value, Slot):
-        yield value
-    elif isinstance(value, Retry):
-        yield from value.prompts
-    elif isinstance(value, Wording):
-        for name in type(value).model_fields:
-            said = getattr(value, name)
-            yield from (said if isinstance(said, tuple) else (said,))
-    elif isinstance(value, tuple):
-        for item in value:
-            if isinstance(item, Step):
-                yield from item.prompts
-            elif isinstance(item, str | Slot):
-                yield item
-
-
-class Asking(BaseNode):
-    """A node that puts a question. Missing `no_input` / `invalid`: two tries, then the person.
-
-    `menu` and `collect` must write both (validation says so): the author decides where silence leads.
-    """
-
-    asks: ClassVar[bool] = True
-    timeout_s: float = Field(default=5.0, ge=1, le=30)
-    no_input: Retry | None = None
-    invalid: Retry | None = None
-
-    def on_silence(self) -> Retry:
-        return self.no_input or Retry()
-
-    def on_wrong_key(self) -> Retry:
-        return self.invalid or Retry()
-
-    def edges(self) -> Iterator[tuple[str, str]]:
-        yield from super().edges()
-        for name in ("no_input", "invalid"):
-            retry: Retry | None = getattr(self, name)
-            if retry and retry.next:
-                yield name, retry.next
 
 
 class Choice(Part):
@@ -257,13 +183,15 @@ class Branch(BaseNode):
 
 
 class LookupNode(BaseNode):
-    """Asks the house (read only) and keeps the answer as the fact `into`. `filler` plays when it takes over 1 s."""
+    """Asks the house (read only) and keeps the answer as the fact `into`. `filler` plays when it takes over 1 s, and
+    again every four seconds."""
 
     type: Literal["lookup"] = "lookup"
     name: Slug
     args: dict[str, FactRef | Scalar] = Field(default_factory=dict)
     into: FactPath
     filler: PromptKey = "system.one_moment"
+    deadline_s: float = Field(default=LOOKUP_S, ge=0.1, le=15)
     next: NodeKey
     failed: NodeKey
 
@@ -283,10 +211,6 @@ class Hours(BaseNode):
     type: Literal["hours"] = "hours"
     queue: Slug
     on: HoursEdges
-
-
-class Wording(Part):
-    """Prompt keys of a composed question. Defaults are catalogue keys that the house ships; any can be replaced."""
 
 
 class NeighbourhoodWording(Wording):
@@ -575,7 +499,18 @@ Node = Annotated[
     | Survey
     | Subflow
     | Protocol
-    | End,
+    | End
+    | Identify
+    | Diagnose
+    | Outage
+    | SessionReset
+    | ErpTicket
+    | Invoices
+    | SendInvoice
+    | ReadLine
+    | TrustUnlock
+    | Promise
+    | Dispute,
     Field(discriminator="type"),
 ]
 

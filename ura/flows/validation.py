@@ -3,14 +3,17 @@
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from ura import privacy
 from ura.flows import law, mistakes
+from ura.flows.caller_nodes import Identify, Outage
 from ura.flows.engine.compiled import compile_flow
-from ura.flows.graph import Graph
+from ura.flows.graph import Edge, Graph
 from ura.flows.mistakes import FlowInvalid, FlowMistake
 from ura.flows.nodes import (
     FIRST_FACTS,
@@ -32,6 +35,7 @@ from ura.flows.nodes import (
     Ticket,
     When,
 )
+from ura.privacy import Level
 
 Json = Any
 LOOKUPS = frozenset(
@@ -44,6 +48,8 @@ LOOKUPS = frozenset(
         "plans",
         "opening",
         "recent_calls",
+        "outage_for_caller",
+        "service_first",
     }
 )
 FACTS_OF_KINDS: dict[str, tuple[str, ...]] = {
@@ -57,6 +63,13 @@ FACTS_OF_KINDS: dict[str, tuple[str, ...]] = {
     "steps": ("steps",),
     "queue": ("queue_left",),
     "menu": ("topic",),
+    "identify": ("subscriber", "contract", "contracts"),
+    "diagnose": ("diagnosis", "outage"),
+    "invoices": ("invoices", "invoice"),
+    "trust_unlock": ("unlock",),
+    "promise": ("promise",),
+    "erp_ticket": ("erp_ticket",),
+    "dispute": ("ticket",),
 }
 
 
@@ -180,8 +193,7 @@ def _nodes(flow: Flow, known: Known) -> Iterator[FlowMistake]:
 
 def _prompt_keys(node: BaseNode) -> Iterator[str]:
     yield from (says for says in node.spoken() if isinstance(says, str))
-    if filler := getattr(node, "filler", ""):
-        yield filler
+    yield from node.fillers()
 
 
 def _node(flow: Flow, node: BaseNode, known: Known) -> Iterator[FlowMistake]:
@@ -269,16 +281,37 @@ def _used(node: BaseNode) -> Iterator[str]:
         yield from (case.when.fact for case in node.cases)
     if isinstance(node, LookupNode):
         yield from (arg.fact for arg in node.args.values() if isinstance(arg, FactRef))
+    if isinstance(node, Outage):
+        yield "outage"
 
 
 def _graph(flow: Flow, graph: Graph) -> Iterator[FlowMistake]:
     reached = graph.walk([flow.start, flow.person])
     yield from (mistakes.NodeUnreachable(flow.key, node.key) for node in flow.nodes if node.key not in reached)
+    yield from _known_callers(flow, graph)
     ends = [key for key, node in graph.nodes.items() if node.ends and not _returns(graph, key)]
     ending = graph.reaching(ends)
     yield from (mistakes.PathWithoutEnd(flow.key, key) for key in _in_order(graph, reached - ending))
     for circle in graph.silent_circles():
         yield mistakes.Circle(flow.key, circle[0], nodes=" → ".join((*circle, circle[0])))
+
+
+def _known_callers(flow: Flow, graph: Graph) -> Iterator[FlowMistake]:
+    """What speaks of a contract comes after an `identify` that asks for enough, whichever way one gets there."""
+    nodes = {key: node for key, node in graph.nodes.items() if node.wish}
+    for needed in {privacy.level_needed(node.wish) for node in nodes.values() if node.wish}:
+        unknown = graph.walk([flow.start, flow.person], along=partial(_tells_too_little, needed))
+        for key in _in_order(graph, unknown & nodes.keys()):
+            wish = nodes[key].wish
+            if wish and privacy.level_needed(wish) is needed:
+                yield mistakes.CallerUnknown(flow.key, key, level=needed.value)
+
+
+def _tells_too_little(needed: Level, node: BaseNode, edge: Edge) -> bool:
+    """Is it not known after this edge, as surely as `needed`, who is calling?"""
+    levels = list(Level)
+    asks = isinstance(node, Identify) and levels.index(Level(node.level)) >= levels.index(needed)
+    return not (asks and edge.name == "on.identified")
 
 
 def _returns(graph: Graph, key: str) -> bool:

@@ -1,9 +1,10 @@
 """Small flows and a call to talk through them."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
-from ura.flows.effects import Collect, Effect, Prompt, Spoken
+from ura.flows.effects import Collect, Effect, Play, Prompt, Spoken
 from ura.flows.engine import CompiledFlow, State, compile_flow, step
 from ura.flows.events import DigitsEntered, Event, NoInput, Played, QueueLeft, Started
 from ura.flows.nodes import Flow
@@ -37,28 +38,36 @@ def make_flow(*nodes: dict[str, Json], **fields: Json) -> Flow:
 
 
 class Talk:
-    """A call in progress. Each method gives the effect that follows; the state goes through JSON at every step."""
+    """A call in progress. Each method gives the effect that follows; the state goes through JSON at every step, which
+    keeps all of it but the keys typed ahead."""
 
     def __init__(self, flow: Flow | CompiledFlow, others: dict[str, Flow] | None = None, **facts: Json) -> None:
         self.flow = compile_flow(flow, others) if isinstance(flow, Flow) else flow
         self.state = State()
         self.effects: list[Effect] = []
-        self.effect = self.hears(Started({"caller": "+5516999990000", "protocol": "263260000017"} | facts))
+        self.effect: Effect = Play(())
+        self.hears(Started({"caller": "+5516999990000", "protocol": "263260000017"} | facts))
 
     def hears(self, event: Event) -> Effect:
-        self.state, self.effect = step(self.flow, State.from_json(json.loads(json.dumps(self.state.to_json()))), event)
+        saved = State.from_json(json.loads(json.dumps(self.state.to_json())))
+        self.state, self.effect = step(self.flow, replace(saved, ahead=self.state.ahead), event)
         self.effects.append(self.effect)
         return self.effect
 
     def press(self, *entries: str) -> Effect:
         for entry in entries:
-            self.hears(DigitsEntered(entry))
+            self.hears(DigitsEntered(self.given + entry))
         return self.effect
 
     def silence(self, times: int = 1) -> Effect:
         for _ in range(times):
-            self.hears(NoInput())
+            self.hears(DigitsEntered(self.given) if self.given else NoInput())
         return self.effect
+
+    @property
+    def given(self) -> str:
+        """Digits typed ahead that begin the entry asked for: the conductor puts them before what is pressed now."""
+        return self.effect.given if isinstance(self.effect, Collect) else ""
 
     def played(self, digits: str = "") -> Effect:
         return self.hears(Played(digits))

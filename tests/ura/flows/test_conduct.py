@@ -159,7 +159,7 @@ async def test_a_lookup_with_a_bug_is_a_lookup_that_failed() -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FILLER_AFTER_S", 0.01)
-    monkeypatch.setattr(module, "LOOKUP_DEADLINE_S", 0.05)
+    monkeypatch.setattr(module, "FILLER_EVERY_S", 0.02)
     monkeypatch.setattr(module, "ACT_DEADLINE_S", 0.05)
 
 
@@ -184,28 +184,77 @@ async def test_a_slow_lookup_is_bridged_and_keys_pressed_meanwhile_count() -> No
     assert house.recorder.count("lookup_failed") == 0
 
 
+ASK = {"key": "ask", "type": "lookup", "name": "recent_calls", "into": "x", "deadline_s": 0.1, "next": "main"}
+ASKING = make_flow(ASK | {"failed": "goodbye"}, menu("main", k3="goodbye"))
+
+
 @pytest.mark.usefixtures("impatient")
-async def test_a_lookup_that_never_answers_fails_in_time() -> None:
-    house = House(FakeChannel(["1"]), lookups=FakeLookups(slow_s={"plans": 3600}))
-    await house.call()
+async def test_a_lookup_that_never_answers_is_bridged_again_and_again_and_fails_in_time() -> None:
+    house = House(FakeChannel(), lookups=FakeLookups(slow_s={"recent_calls": 3600}))
+    await house.call(ASKING)
     assert house.recorder.count("lookup_failed") == 1
+    assert house.channel.heard.count("system.one_moment") >= 3
     await asyncio.sleep(0)  # the cancelled question sees its end
     assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
 
 
 @pytest.mark.usefixtures("impatient")
+async def test_a_slow_act_is_bridged_too_and_what_is_pressed_meanwhile_waits_for_the_next_question() -> None:
+    heard = asyncio.Event()
+
+    class Waiting(FakeChannel):
+        async def play(self, prompts: Sequence[str]) -> str:
+            if prompts == ["system.one_moment"]:
+                heard.set()
+            return await super().play(prompts)
+
+    async def slow(name: str, args: dict[str, Any], *, key: str) -> dict[str, Any]:
+        await heard.wait()
+        return {"request_id": "r-1"}
+
+    channel = Waiting(["1"], cuts={"system.one_moment": "3"})
+    visit = {"key": "visit", "type": "erp_ticket", "what": "visit", "subject": "x"}
+    flow = make_flow(
+        menu("main", k1="visit", k3="goodbye"), visit | {"on": dict.fromkeys(("opened", "queued", "failed"), "main")}
+    )
+    facts = {"subscriber": {"id": "1", "level": "document"}, "contract": {"id": "2"}}
+    lookups = FakeLookups(down={"erp_result"})
+    house = House(channel, lookups=lookups)
+    result = await house.call(flow, event=Started({"protocol": "263260000017", **facts}), acts=slow)
+    assert result.reason == "done"
+    assert channel.heard == [
+        "ask.main",
+        "system.one_moment",
+        "protocol.intro",
+        "<protocol 263260000017>",
+        "system.goodbye",
+    ]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_the_person_key_ends_the_waiting_and_finds_the_person() -> None:
+    house = House(FakeChannel(cuts={"system.one_moment": "9"}), lookups=FakeLookups(slow_s={"recent_calls": 3600}))
+    result = await house.call(make_flow({**ASK, "deadline_s": 15, "failed": "goodbye"}, menu("main", k3="goodbye")))
+    assert (result.kind, result.queue) == ("queue", "l1")
+    assert house.channel.heard.count("system.one_moment") == 1
+
+
+@pytest.mark.usefixtures("impatient")
 async def test_a_lookup_without_filler_waits_in_silence() -> None:
-    hours = {"key": "h", "type": "hours", "queue": "l1"} | {
-        "on": {"open": "person", "closed": "person", "failed": "goodbye"}
-    }
-    house = House(FakeChannel(), lookups=FakeLookups(slow_s={"opening": 3600}))
-    assert (await house.call(make_flow(hours))).reason == "done"
+    flow = make_flow({**ASK, "failed": "goodbye"}, menu("main", k3="goodbye"))
+    silent = compile_flow(flow)
+    silent.nodes["ask"] = silent.nodes["ask"].model_copy(update={"filler": ""})
+    house = House(FakeChannel(), lookups=FakeLookups(slow_s={"recent_calls": 3600}))
+    assert (await house.call(silent)).reason == "done"
+    assert house.channel.heard[-1] == "system.goodbye"
+    assert not any(key.startswith("system.one") for key in house.channel.heard)
 
 
 @pytest.mark.usefixtures("impatient")
 async def test_a_hang_up_while_waiting_ends_the_waiting() -> None:
-    house = House(FakeChannel(["1"], hang_up_at=4), lookups=FakeLookups(slow_s={"plans": 3600}))
-    assert (await house.call()).reason == "abandoned"
+    house = House(FakeChannel(hang_up_at=1), lookups=FakeLookups(slow_s={"recent_calls": 3600}))
+    assert (await house.call(ASKING)).reason == "abandoned"
+    assert house.recorder.count("lookup_failed") == 0
 
 
 async def test_an_answer_nobody_waits_for_makes_no_noise(caplog: pytest.LogCaptureFixture) -> None:

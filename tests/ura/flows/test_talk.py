@@ -208,7 +208,7 @@ def test_universal_keys_count_as_a_whole_entry_only() -> None:
 
 def test_digits_typed_ahead_begin_the_entry() -> None:
     talk = collecting()
-    assert talk.press("1123") == Collect((), 8, 5.0)
+    assert talk.press("1123") == Collect((), 8, 5.0, given="123")
     talk.press("45#")
     assert talk.state.facts["number"] == "12345"
 

@@ -52,6 +52,12 @@ def test_a_cancellation_with_its_proof_has_no_mistake() -> None:
     assert mistakes(doc) == []
 
 
+def test_who_was_asked_for_enough_may_be_spoken_to_about_a_debt() -> None:
+    doc = right()
+    owing(doc, level="verified")
+    assert mistakes(doc) == []
+
+
 def two_of(doc: Doc) -> None:
     doc["nodes"].append(deepcopy(node(doc, "goodbye")))
 
@@ -106,6 +112,24 @@ def proof() -> Doc:
     return {"key": "proof", "type": "proof", "on": dict.fromkeys(("queued", "no_mobile", "failed"), "tell")}
 
 
+def owing(doc: Doc, *, level: str = "document", past: str = "who") -> None:
+    """Key 2 asks who is calling; whoever is identified may promise. `past`: where key 3 leads."""
+    edges = {"identified": "promise", "declined": "tell", "missed": "tell", "failed": "tell"}
+    who = {"key": "who", "type": "identify", "level": level, "on": edges}
+    promise = {"key": "promise", "type": "promise"}
+    promise["on"] = dict.fromkeys(("promised", "refused", "declined", "queued", "failed"), "tell")
+    doc["nodes"] += [who, promise]
+    for digit, target in (("2", "who"), ("3", past)):
+        node(doc, "main")["choices"][digit] = {"label": "x", "next": target}
+
+
+def outage(doc: Doc) -> None:
+    doc["nodes"].append(
+        {"key": "down", "type": "outage", "on": dict.fromkeys(("subscribed", "declined", "failed"), "tell")}
+    )
+    node(doc, "main")["choices"]["2"] = {"label": "x", "next": "down"}
+
+
 def put(key: str, **fields: Any) -> Callable[[Doc], None]:
     return lambda doc: node(doc, key).update(fields)
 
@@ -135,6 +159,12 @@ CASES: list[tuple[type[FlowMistake], str, Callable[[Doc], object]]] = [
     (m.FactUnknown, "look", lambda doc: lookup(doc, args={"a": {"fact": "horoscope.sign"}, "b": 1})),
     (m.FactUnknown, "b", lambda doc: branch(doc, cases=[{"when": {"fact": "moon", "is": "full"}, "next": "tell"}])),
     (m.FactUnknown, "hello", put("hello", prompts=[{"say": "money", "of": "debt"}])),
+    (m.FactUnknown, "down", outage),
+    (m.CallerUnknown, "promise", lambda doc: owing(doc, level="number")),
+    (m.CallerUnknown, "promise", lambda doc: owing(doc, past="promise")),
+    (m.DataBeforeMenu, "who", lambda doc: (owing(doc), put("hello", next="who")(doc))),
+    (m.PersonAsksForData, "who", lambda doc: (owing(doc), put("person", next="who")(doc))),
+    (m.AdvertisingWhileWaiting, "who", lambda doc: (owing(doc), put("who", still="advert.tv")(doc))),
     (m.SubflowUnknown, "sub", lambda doc: subflow(doc, "missing")),
     (m.FlowCallsItself, "sub", lambda doc: subflow(doc, "test")),
     (m.KeysEqual, "", lambda doc: doc.update(keys={"repeat": "0", "back": "0", "person": "9"})),

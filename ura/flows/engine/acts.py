@@ -33,7 +33,7 @@ SHORTEST_MESSAGE_S = 1.0
 
 def put_lookup(c: Cursor, node: LookupNode) -> Move:
     args = {name: c.fact(arg.fact) if isinstance(arg, FactRef) else arg for name, arg in node.args.items()}
-    return Lookup(node.name, args, node.filler)
+    return Lookup(node.name, args, node.filler, deadline_s=node.deadline_s)
 
 
 def hear_lookup(c: Cursor, node: LookupNode, event: Event) -> Move | None:
@@ -92,7 +92,9 @@ def settle(c: Cursor, node: object, result: dict[str, Json]) -> None:
 
 
 def ticket_args(c: Cursor, node: Ticket) -> dict[str, Json]:
-    return {"category": node.category, "summary": node.summary, "queue": node.queue, "phone": c.phone()}
+    args = {"category": node.category, "summary": node.summary, "queue": node.queue, "phone": c.phone()}
+    contract_id = c.fact("contract.id")
+    return args | {"contract_id": contract_id} if contract_id else args
 
 
 def ticket_opened(c: Cursor, node: Ticket, result: dict[str, Json]) -> None:

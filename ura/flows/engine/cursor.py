@@ -50,12 +50,14 @@ class Handler:
     hear    answers events other than an entry; None: it means nothing here
     answer  hears an entry to the question put; None: a wrong key
     back    one question back inside the node; None: there is none
+    silence what silence means here; None: what it means everywhere
     """
 
     put: Callable[["Cursor", Any], Move]
     hear: Callable[["Cursor", Any, Event], Move | None]
     answer: Callable[["Cursor", Any, str], Move | None] | None = None
     back: Callable[["Cursor", Any], Move | None] | None = None
+    silence: Callable[["Cursor", Any], Move | None] | None = None
 
 
 class Cursor:
@@ -75,7 +77,6 @@ class Cursor:
     facts: dict[str, Json]
     back: tuple[str, ...]
     ahead: str
-    prefix: str
     want: int
     silences: int
     mistakes: int
@@ -159,7 +160,7 @@ class Cursor:
     def turn(self, phase: str, *, clear: bool = False) -> None:
         """The caller got further: a new question, with its own retries."""
         self.phase = phase
-        self.prefix = self.wrong = ""
+        self.wrong = ""
         self.want = self.silences = self.mistakes = self.repeats = self.strays = 0
         if clear:
             self.data = {}
@@ -189,19 +190,18 @@ class Cursor:
 
     # -- asking
 
-    def ask(self, node: Asking, prompts: tuple[Prompt, ...], *, digits: int = 1) -> Move:
+    def ask(
+        self, node: Asking, prompts: tuple[Prompt, ...], *, digits: int = 1, timeout_s: float | None = None
+    ) -> Move:
         """Put a question; keys typed ahead answer it, in part or whole."""
         self.want = digits
-        self.prefix = ""
+        wait_s = node.timeout_s if timeout_s is None else timeout_s
         if not self.ahead:
-            return Collect(self.lead_in + prompts, digits, node.timeout_s)
+            return Collect(self.lead_in + prompts, digits, wait_s)
         taken, self.ahead = self.ahead[:digits], self.ahead[digits:]
-        if digits == 1 or len(taken) == digits:
+        if len(taken) == digits or "#" in taken:
             return Entered(taken)
-        if "#" in taken:
-            return Entered(taken)
-        self.prefix = taken
-        return Collect((), digits - len(taken), node.timeout_s)
+        return Collect((), digits - len(taken), wait_s, taken)
 
     def type_ahead(self, digits: str) -> None:
         if digits:
@@ -244,8 +244,9 @@ class Cursor:
 
     # -- acting
 
-    def act(self, name: str, args: dict[str, Json]) -> Act:
-        return Act(name, args, f"{self.node}:{name}:{self.seq}")
+    def act(self, name: str, args: dict[str, Json], *, filler: str = "") -> Act:
+        """Put again, it is the same act. A node that does another one of this name within one visit adds to `seq`."""
+        return Act(name, args, f"{self.node}:{name}:{self.seq}", filler)
 
     def owe(self, name: str, args: dict[str, Json]) -> None:
         """To be performed before the call can leave us."""

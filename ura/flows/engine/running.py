@@ -2,13 +2,24 @@
 
 from typing import Any
 
-from ura.flows.effects import Effect, EndCall, Play, SendToQueue
-from ura.flows.engine import acts, choose, guide, offer, talk
+from ura.flows.effects import Act, Effect, EndCall, Play, SendToQueue
+from ura.flows.engine import acts, choose, debt, guide, identify, invoices, line, offer, talk
 from ura.flows.engine.compiled import CompiledFlow
 from ura.flows.engine.cursor import MOST_REPEATS, Bail, Cursor, Entered, Go, Handler, Move
 from ura.flows.engine.lead import abandon_lead, lead_at_queue
 from ura.flows.engine.state import Mode, State
-from ura.flows.events import DigitsEntered, Event, HungUp, LookupDone, LookupFailed, NoInput, Played, Started
+from ura.flows.events import (
+    ActDone,
+    ActFailed,
+    DigitsEntered,
+    Event,
+    HungUp,
+    LookupDone,
+    LookupFailed,
+    NoInput,
+    Played,
+    Started,
+)
 from ura.flows.nodes import BaseNode, Menu
 
 HANDLERS: dict[type[BaseNode], Handler] = {
@@ -17,6 +28,10 @@ HANDLERS: dict[type[BaseNode], Handler] = {
     **choose.HANDLERS,
     **offer.HANDLERS,
     **guide.HANDLERS,
+    **identify.HANDLERS,
+    **line.HANDLERS,
+    **invoices.HANDLERS,
+    **debt.HANDLERS,
 }
 MOST_STRAYS = 3
 
@@ -112,8 +127,8 @@ def _hear(c: Cursor, event: Event) -> Move:
     if node is None:
         return Go(c.flow.person)
     handler = HANDLERS[type(node)]
-    if isinstance(event, LookupDone | LookupFailed) and event.digits:
-        c.type_ahead(event.digits)
+    while_waiting = event.digits if isinstance(event, LookupDone | LookupFailed | ActDone | ActFailed) else ""
+    c.type_ahead(while_waiting)
     match event:
         case Started():
             return handler.put(c, node)
@@ -126,6 +141,8 @@ def _hear(c: Cursor, event: Event) -> Move:
         case Played(digits) | DigitsEntered(digits) if not c.want and digits and (cut := _cut(c, node, digits[0])):
             return cut
     move = handler.hear(c, node, event)
+    if c.flow.keys.person in while_waiting and not isinstance(move, Act | EndCall | SendToQueue):
+        return c.person()  # what was waited for is known to the flow; what it leads to is not what the caller wants
     return _stray(c, node) if move is None else move
 
 
@@ -133,10 +150,10 @@ def _entry(c: Cursor, digits: str) -> Move:
     """An entry to the question put: universal keys first, then the node's own."""
     node: Any = c.compiled.nodes[c.node]
     handler = HANDLERS[type(node)]
-    entry = _take(c, c.prefix + digits)
-    c.prefix = ""
+    entry = _take(c, digits)
     if not entry:
-        return c.silence(node) or handler.put(c, node)
+        own = handler.silence and handler.silence(c, node)
+        return own or c.silence(node) or handler.put(c, node)
     c.speechless = False
     keys = c.flow.keys
     if entry == keys.person:

@@ -17,7 +17,10 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """One call's position. `phase` and `data` belong to the node; everything here is JSON."""
+    """One call's position. `phase` and `data` belong to the node; everything here is JSON.
+
+    What is saved goes to a disk: keys typed ahead do not, for they may be the beginning of a document.
+    """
 
     mode: Mode = Mode.NEW
     node: str = ""
@@ -26,7 +29,6 @@ class State:
     facts: dict[str, Json] = field(default_factory=dict)
     back: tuple[str, ...] = ()
     ahead: str = ""  # keys typed before they were asked for
-    prefix: str = ""  # first digits of an entry, taken from the keys typed ahead
     want: int = 0  # digits asked for; 0 when nothing is asked
     silences: int = 0  # the next five count within one question
     mistakes: int = 0
@@ -56,4 +58,4 @@ class State:
         return cls(**known)
 
 
-_NAMES = tuple(f.name for f in fields(State))
+_NAMES = tuple(f.name for f in fields(State) if f.name != "ahead")

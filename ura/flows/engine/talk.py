@@ -93,13 +93,18 @@ def checked(node: Collect, entry: str) -> str | None:
     if not (entry.isascii() and entry.isdigit() and node.min_digits <= len(entry) <= node.max_digits):
         return None
     if node.check in ("phone", "mobile"):
-        area = len(entry) in (10, 11) and "0" not in entry[:2]
-        mobile = len(entry) == 11 and entry[2] == "9"
-        right = area and (mobile or (node.check == "phone" and len(entry) == 10))
-        return f"+55{entry}" if right else None
+        return checked_phone(entry, mobile_only=node.check == "mobile")
     if node.check == "cep" and len(entry) != 8:
         return None
     return entry
+
+
+def checked_phone(entry: str, *, mobile_only: bool = False) -> str | None:
+    """With area code, as people key it → +55…"""
+    area = entry.isascii() and entry.isdigit() and len(entry) in (10, 11) and "0" not in entry[:2]
+    mobile = len(entry) == 11 and entry[2] == "9"
+    right = area and (mobile or (not mobile_only and len(entry) == 10))
+    return f"+55{entry}" if right else None
 
 
 def put_survey(c: Cursor, node: Survey) -> Move:

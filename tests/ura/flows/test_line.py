@@ -1,0 +1,270 @@
+"""It is not working: the verdict decides the way, an outage is told and not sold, what is promised was asked for."""
+
+from typing import Any
+
+import pytest
+
+from tests.ura.flows.making import Talk, make_flow, say
+from ura.flows.effects import Act, Collect, Lookup, Play
+from ura.flows.events import ActDone, ActFailed, LookupDone, LookupFailed
+
+Json = Any
+KNOWN = {"subscriber": {"id": "s1", "level": "number"}, "contract": {"id": "c1"}}
+ABOUT = {"subscriber_id": "s1", "contract_id": "c1"}
+VERDICTS = ("blocked", "suspended", "outage", "los", "no_session", "weak", "good", "unknown")
+OUTAGE = {"id": "o1", "cause_prompt": "outage.fibre_cut", "ends_at": "2026-11-22T14:00"}
+
+
+def at(node: dict[str, Json], *edges: str, **facts: Json) -> Talk:
+    """In front of the node, whose edges lead to `say.<edge>`."""
+    flow = make_flow(node | {"key": "it", "on": {edge: edge for edge in edges}}, *(say(edge, "it") for edge in edges))
+    return Talk(flow, **(KNOWN | {"now": "2026-11-22T10:20:31"} | facts))
+
+
+# -- diagnose
+
+
+def diagnosing(**facts: Json) -> Talk:
+    return at({"type": "diagnose"}, *VERDICTS, "failed", **facts)
+
+
+@pytest.mark.parametrize("verdict", VERDICTS)
+def test_the_verdict_is_the_way(verdict: str) -> None:
+    talk = diagnosing()
+    assert talk.effect == Lookup("diagnose", ABOUT, "system.one_moment", "system.still_looking", 8.0)
+    talk.hears(LookupDone("diagnose", {"verdict": verdict, "rx_dbm": -20.0, "outage": OUTAGE}))
+    assert talk.prompts == [f"say.{verdict}"]
+    assert talk.state.facts["diagnosis"] == {"verdict": verdict, "rx_dbm": -20.0}
+    assert talk.state.facts["outage"] == OUTAGE
+
+
+@pytest.mark.parametrize("event", [LookupFailed("diagnose", "x"), LookupDone("diagnose", {"verdict": "fine"})])
+def test_what_nobody_understands_is_no_verdict(event: Any) -> None:
+    talk = diagnosing()
+    talk.hears(event)
+    assert talk.prompts == ["say.failed"]
+    assert "diagnosis" not in talk.state.facts
+
+
+def test_no_line_is_looked_at_before_we_know_whose() -> None:
+    assert diagnosing(contract=None).prompts == ["say.failed"]
+    assert diagnosing(subscriber={}).prompts == ["say.failed"]
+
+
+# -- outage
+
+
+def telling(**facts: Json) -> Talk:
+    return at({"type": "outage"}, "subscribed", "declined", "failed", **({"outage": OUTAGE} | facts))
+
+
+def told(**facts: Json) -> Talk:
+    talk = telling(**facts)
+    talk.hears(ActDone("hear_outage", {}))
+    return talk
+
+
+def test_an_outage_is_told_with_cause_and_estimate_after_the_call_was_tied_to_it() -> None:
+    talk = telling()
+    assert talk.effect == Act("hear_outage", {"outage_id": "o1", "contract_id": "c1"}, "it:hear_outage:1")
+    talk.hears(ActDone("hear_outage", {}))
+    assert talk.prompts == ["outage.intro", "<name outage.fibre_cut>", "outage.estimate", "<moment 2026-11-22T14:00>"]
+    talk.played()
+    assert talk.prompts == ["outage.offer"]
+
+
+def test_what_is_not_known_of_an_outage_is_not_told() -> None:
+    talk = told(outage={"id": "o1", "cause_prompt": "", "ends_at": None})
+    assert talk.prompts == ["outage.intro", "outage.no_estimate"]
+
+
+def test_who_wants_to_know_when_it_is_over_confirms_the_number() -> None:
+    talk = told()
+    talk.played()
+    talk.press("1")
+    assert talk.prompts == ["outage.number"]
+    talk.press("1")
+    wish = {"outage_id": "o1", "contract_id": "c1", "wants_news": True, "phone": "+5516999990000"}
+    assert talk.effect == Act("hear_outage", wish, "it:hear_outage:2")
+    talk.hears(ActDone("hear_outage", {}))
+    assert talk.prompts == ["say.subscribed"]
+
+
+@pytest.mark.parametrize("caller", ["", "+5516999990000"])
+def test_another_number_is_checked(caller: str) -> None:
+    talk = told(caller=caller)
+    talk.played()
+    talk.press("1", *(["2"] if caller else []))
+    assert talk.effect == Collect(("outage.other_number",), 11, 5.0)
+    talk.press("123")
+    assert talk.prompts == ["system.invalid", "outage.other_number"]
+    talk.press("1155554444")
+    assert isinstance(talk.effect, Act)
+    assert talk.effect.args["phone"] == "+551155554444"
+    talk.hears(ActFailed("hear_outage", "disk"))
+    assert talk.prompts == ["say.failed"]
+
+
+@pytest.mark.parametrize("no", ["2", ""])
+def test_who_says_no_or_nothing_goes_on(no: str) -> None:
+    talk = told()
+    talk.played()
+    if no:
+        talk.press(no)
+    else:
+        talk.silence(2)
+    assert talk.prompts == ["say.declined"]
+
+
+def test_a_disk_that_refuses_does_not_keep_the_outage_from_being_told() -> None:
+    talk = telling()
+    talk.hears(ActFailed("hear_outage", "disk"))
+    assert talk.prompts[0] == "outage.intro"
+
+
+def test_an_outage_that_only_the_providers_system_knows_is_told_and_nothing_promised() -> None:
+    talk = telling(outage={"id": "", "cause_prompt": "", "ends_at": "2026-11-22T14:00"})
+    assert talk.prompts == ["outage.intro", "outage.estimate", "<moment 2026-11-22T14:00>"]
+    talk.played()
+    assert talk.prompts == ["say.declined"]
+
+
+def test_without_an_outage_none_is_told() -> None:
+    assert telling(outage=None).prompts == ["say.failed"]
+
+
+# -- session reset
+
+
+def resetting() -> Talk:
+    return at({"type": "session_reset", "recheck_s": 20}, "online", "offline", "declined", "failed")
+
+
+def reset_done(talk: Talk) -> Talk:
+    """Through consent, wish and answer."""
+    talk.press("1")
+    talk.hears(ActDone("request_erp", {"request_id": "r1"}))
+    talk.hears(LookupDone("erp_result", {"state": "done", "result": {"ok": True}}))
+    return talk
+
+
+def test_a_session_is_reset_with_consent_and_looked_at_again() -> None:
+    talk = resetting()
+    assert talk.prompts == ["session.consent"]
+    talk.press("1")
+    wish = {"operation": "session_reset", "args": ABOUT | {"tell": "+5516999990000"}}
+    assert talk.effect == Act("request_erp", wish, "it:request_erp:2", "system.one_moment")
+    talk.hears(ActDone("request_erp", {"request_id": "r1"}))
+    assert isinstance(talk.effect, Lookup)
+    assert (talk.effect.name, talk.effect.args) == ("erp_result", ABOUT | {"request_id": "r1"})
+    talk.hears(LookupDone("erp_result", {"state": "done", "result": {"ok": True}}))
+    assert talk.effect == Play(("session.waiting",))
+    talk.played()
+    assert talk.effect == Lookup(
+        "session_back", ABOUT | {"within_s": 20.0}, "system.still_looking", "system.still_looking", 21.0
+    )
+    talk.hears(LookupDone("session_back", {"state": "online"}))
+    assert talk.prompts == ["say.online"]
+
+
+@pytest.mark.parametrize(("state", "edge"), [("offline", "offline"), ("unknown", "failed"), (None, "failed")])
+def test_what_is_not_known_of_the_session_is_not_called_online(state: str | None, edge: str) -> None:
+    talk = reset_done(resetting())
+    talk.played()
+    talk.hears(LookupDone("session_back", {"state": state}))
+    assert talk.prompts == [f"say.{edge}"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        LookupDone("erp_result", {"state": "done", "result": {"ok": False}}),
+        LookupDone("erp_result", {"state": "done", "result": {"unsupported": True}}),
+        LookupDone("erp_result", {"state": "failed", "result": None}),
+        LookupDone("erp_result", {"state": "queued", "result": None}),
+        LookupFailed("erp_result", "x"),
+    ],
+)
+def test_a_reset_of_which_nobody_is_sure_is_not_claimed(answer: Any) -> None:
+    talk = resetting()
+    talk.press("1")
+    talk.hears(ActDone("request_erp", {"request_id": "r1"}))
+    talk.hears(answer)
+    assert talk.prompts == ["say.failed"]
+
+
+def test_a_reset_that_cannot_be_asked_for_or_looked_at_has_failed() -> None:
+    talk = resetting()
+    talk.press("1")
+    talk.hears(ActFailed("request_erp", "disk"))
+    assert talk.prompts == ["say.failed"]
+    talk = reset_done(resetting())
+    talk.played()
+    talk.hears(LookupFailed("session_back", "x"))
+    assert talk.prompts == ["say.failed"]
+
+
+def test_without_consent_nothing_is_reset() -> None:
+    talk = resetting()
+    talk.press("7")
+    assert talk.prompts == ["system.invalid", "session.consent"]
+    talk.press("2")
+    assert talk.prompts == ["say.declined"]
+
+
+def test_nobody_unknown_resets_a_session() -> None:
+    talk = at({"type": "session_reset"}, "online", "offline", "declined", "failed", subscriber=None)
+    assert talk.prompts == ["say.failed"]
+
+
+# -- a visit
+
+
+def visiting(**facts: Json) -> Talk:
+    node = {"type": "erp_ticket", "what": "visit", "subject": "Sem sinal", "within_hours": 24}
+    return at(node, "opened", "queued", "failed", **facts)
+
+
+def test_a_visit_is_asked_for_and_its_time_told_on_the_hour() -> None:
+    talk = visiting()
+    args = ABOUT | {"tell": "+5516999990000", "subject": "Sem sinal", "text": ""}
+    wish = {"operation": "open_order", "args": args}
+    assert talk.effect == Act("request_erp", wish, "it:request_erp:2", "system.one_moment")
+    talk.hears(ActDone("request_erp", {"request_id": "r1"}))
+    talk.hears(LookupDone("erp_result", {"state": "done", "result": {"reference": "OS-1"}}))
+    assert talk.prompts == ["say.opened"]
+    assert talk.state.facts["erp_ticket"] == {"reference": "OS-1", "until": "2026-11-23T11:00"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "edge"),
+    [
+        ({"state": "queued", "result": None}, "queued"),
+        ({"state": "done", "result": {}}, "failed"),
+        ({"state": "done", "result": {"unsupported": True}}, "failed"),
+        ({"state": "failed", "result": None}, "failed"),
+    ],
+)
+def test_a_visit_is_opened_queued_or_failed_and_told_so(answer: dict[str, Json], edge: str) -> None:
+    talk = visiting()
+    talk.hears(ActDone("request_erp", {"request_id": "r1"}))
+    talk.hears(LookupDone("erp_result", answer))
+    assert talk.prompts == [f"say.{edge}"]
+
+
+def test_a_take_over_in_the_middle_asks_for_the_same_visit() -> None:
+    talk = visiting()
+    first = talk.effect
+    talk.hears(LookupDone("something else", {}))
+    assert talk.effect == first
+
+
+def test_a_clock_that_nobody_can_read_promises_no_time() -> None:
+    talk = visiting(now="soon")
+    talk.hears(ActDone("request_erp", {"request_id": "r1"}))
+    talk.hears(LookupDone("erp_result", {"state": "done", "result": {"reference": "OS-1"}}))
+    assert talk.state.facts["erp_ticket"]["until"] is None
+
+
+def test_a_ticket_needs_to_know_for_whom() -> None:
+    assert visiting(contract={}).prompts == ["say.failed"]

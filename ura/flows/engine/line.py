@@ -1,0 +1,203 @@
+"""It is not working: what the line says, an outage told, the session reset, a visit asked for."""
+
+from datetime import datetime, timedelta
+
+from ura.flows.caller_nodes import Diagnose, ErpTicket, Outage, SessionReset
+from ura.flows.effects import Lookup, Play, Prompt, Spoken
+from ura.flows.engine.cursor import Cursor, Handler, Move
+from ura.flows.engine.knowing import about, erp_lookup, may
+from ura.flows.engine.state import Json
+from ura.flows.engine.talk import checked_phone, spoken
+from ura.flows.engine.wish import Settled, hear_wish, make_wish, put_wish
+from ura.flows.events import ActDone, ActFailed, Event, LookupDone, LookupFailed
+from ura.flows.parts import BaseNode
+
+YES, NO = "1", "2"
+PHONE_DIGITS = 11
+VERDICTS = ("blocked", "suspended", "outage", "los", "no_session", "weak", "good", "unknown")
+
+
+# -- diagnose
+
+
+def put_diagnose(c: Cursor, node: Diagnose) -> Move:
+    return erp_lookup("diagnose", about(c), node) if may(c, node) else c.to(node.on.failed)
+
+
+def hear_diagnose(c: Cursor, node: Diagnose, event: Event) -> Move | None:
+    match event:
+        case LookupDone("diagnose", result):
+            verdict = result.get("verdict")
+            if verdict not in VERDICTS:
+                return c.to(node.on.failed)
+            c.facts["diagnosis"] = {name: value for name, value in result.items() if name != "outage"}
+            if result.get("outage"):
+                c.facts["outage"] = result["outage"]
+            return c.to(getattr(node.on, verdict))
+        case LookupFailed():
+            return c.to(node.on.failed)
+    return None
+
+
+# -- outage: tell → heard (act) → offer → number → other → subscribe (act)
+
+
+def put_outage(c: Cursor, node: Outage) -> Move:
+    words = node.wording
+    match c.phase:
+        case "tell":
+            return Play(_told(c, node))
+        case "offer":
+            return c.ask(node, (words.offer,))
+        case "number":
+            return c.ask(node, (words.number,))
+        case "other":
+            return c.ask(node, (words.other_number,), digits=PHONE_DIGITS)
+        case "subscribe":
+            return c.act("hear_outage", _heard(c, wants_news=True, phone=c.data["phone"]))
+    if not c.fact("outage"):
+        return c.to(node.on.failed)
+    if not c.fact("outage.id"):  # the provider's own system told of it, which has no list of who wants to know
+        return _turn_outage(c, node, "tell")
+    # Before it is told: who hangs up in the middle of it has called about this outage, too.
+    return c.act("hear_outage", _heard(c))
+
+
+def _heard(c: Cursor, **more: Json) -> dict[str, Json]:
+    return {"outage_id": c.fact("outage.id"), "contract_id": c.fact("contract.id"), **more}
+
+
+def _told(c: Cursor, node: Outage) -> tuple[Prompt, ...]:
+    words = node.wording
+    said: list[Prompt] = [words.intro]
+    if cause := c.fact("outage.cause_prompt"):
+        said.append(Spoken("name", cause))
+    if ends_at := c.fact("outage.ends_at"):
+        return (*said, words.estimate, Spoken("moment", ends_at))
+    return (*said, words.no_estimate)
+
+
+def answer_outage(c: Cursor, node: Outage, entry: str) -> Move | None:
+    match c.phase, entry:
+        case "offer", "1":
+            return _turn_outage(c, node, "number" if c.phone() else "other")
+        case "offer", "2":
+            return c.to(node.on.declined)
+        case "number", "1":
+            return _subscribe(c, node, c.phone())
+        case "number", "2":
+            return _turn_outage(c, node, "other")
+        case "other", _:
+            phone = checked_phone(entry)
+            return _subscribe(c, node, phone) if phone else None
+    return None
+
+
+def _turn_outage(c: Cursor, node: Outage, phase: str) -> Move:
+    c.turn(phase)
+    return put_outage(c, node)
+
+
+def _subscribe(c: Cursor, node: Outage, phone: str) -> Move:
+    c.seq += 1
+    c.data["phone"] = phone
+    return _turn_outage(c, node, "subscribe")
+
+
+def hear_outage(c: Cursor, node: Outage, event: Event) -> Move | None:
+    match event:
+        case ActDone() | ActFailed() if not c.phase:  # that the call was about it is for our records only
+            return _turn_outage(c, node, "tell")
+        case ActDone() if c.phase == "subscribe":
+            c.settled = True
+            return c.to(node.on.subscribed)
+        case ActFailed() if c.phase == "subscribe":
+            return c.to(node.on.failed)
+    if c.phase == "tell" and spoken(c, event):
+        c.settled = True
+        return _turn_outage(c, node, "offer") if c.fact("outage.id") else c.to(node.on.declined)
+    return None
+
+
+# -- session reset: consent → wished → waiting → told → recheck
+
+
+def put_session(c: Cursor, node: SessionReset) -> Move:
+    match c.phase:
+        case "wished" | "waiting":
+            return put_wish(c, node)
+        case "told":
+            return Play((node.wording.waiting,))
+        case "recheck":
+            args = about(c, within_s=node.recheck_s)
+            return Lookup("session_back", args, node.still, node.still, node.recheck_s + 1)
+    return c.ask(node, (node.wording.consent,)) if may(c, node) else c.to(node.on.failed)
+
+
+def answer_session(c: Cursor, node: SessionReset, entry: str) -> Move | None:
+    if entry == YES:
+        return make_wish(c, node, "session_reset")
+    return c.to(node.on.declined) if entry == NO else None
+
+
+def hear_session(c: Cursor, node: SessionReset, event: Event) -> Move | None:
+    if c.phase == "told" and spoken(c, event):
+        c.turn("recheck")
+        return put_session(c, node)
+    match event:
+        case LookupDone("session_back", result) if c.phase == "recheck":
+            edges = {"online": node.on.online, "offline": node.on.offline}
+            return c.to(edges.get(str(result.get("state")), node.on.failed))
+        case LookupFailed() if c.phase == "recheck":
+            return c.to(node.on.failed)
+    match hear_wish(c, node, event):
+        case Settled("done", result) if result.get("ok") is True:
+            c.turn("told")
+            return put_session(c, node)
+        case Settled():
+            return c.to(node.on.failed)
+        case move:
+            return move
+
+
+# -- ticket, visit
+
+
+def put_ticket(c: Cursor, node: ErpTicket) -> Move:
+    if c.phase:
+        return put_wish(c, node)
+    if not may(c, node):
+        return c.to(node.on.failed)
+    operation = "open_order" if node.what == "visit" else "open_ticket"
+    return make_wish(c, node, operation, subject=node.subject, text=node.text)
+
+
+def hear_ticket(c: Cursor, node: ErpTicket, event: Event) -> Move | None:
+    match hear_wish(c, node, event):
+        case Settled("done", result) if result.get("reference"):
+            c.facts["erp_ticket"] = {"reference": result["reference"], "until": _until(c, node)}
+            return c.to(node.on.opened)
+        case Settled("queued"):
+            c.facts["erp_ticket"] = {"until": _until(c, node)}
+            return c.to(node.on.queued)
+        case Settled():
+            return c.to(node.on.failed)
+        case move:
+            return move
+
+
+def _until(c: Cursor, node: ErpTicket) -> str | None:
+    """What may be promised, on the hour: nobody remembers minutes."""
+    try:
+        until = datetime.fromisoformat(str(c.facts.get("now"))) + timedelta(hours=node.within_hours, minutes=59)
+    except ValueError:
+        return None
+    return until.replace(minute=0, second=0, microsecond=0, tzinfo=None).isoformat(timespec="minutes")
+
+
+HANDLERS: dict[type[BaseNode], Handler] = {
+    Diagnose: Handler(put_diagnose, hear_diagnose),
+    Outage: Handler(put_outage, hear_outage, answer_outage),
+    SessionReset: Handler(put_session, hear_session, answer_session),
+    ErpTicket: Handler(put_ticket, hear_ticket),
+}
