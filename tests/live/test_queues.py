@@ -26,7 +26,7 @@ from ura.settings import Settings
 pytestmark = [pytest.mark.live, pytest.mark.timeout(90)]
 
 LANDLINE, CORPORATE = "551133330001", "551133330003"
-RING_S, TOLD_AGAIN_S, MOST_CALLERS = 4, 5, 3
+RING_S, TOLD_AGAIN_S, MOST_CALLERS = 3, 5, 3
 TALK_S = 130  # of those before: 130 s for who is next, 260 s for the one after
 _numbers = count(1)
 
@@ -287,14 +287,13 @@ async def test_corporate_callers_come_first_where_an_attendant_answers_for_both(
 async def test_a_corporate_caller_whose_people_do_not_answer_is_the_first_to_reach_the_others(
     house: House, caller: Caller
 ) -> None:
-    await longest_wait(house, corporativo=3)
+    await longest_wait(house, corporativo=4)
     async with attendants(house, "101", "201") as (ana, bruno):
         await talking(caller, ana)
+        at_work = await caller.dial(CORPORATE, from_=new_number())
         at_home = await to_the_queue(caller)
         await at_home.heard("queue.you_are_next")
-        at_work = await caller.dial(CORPORATE, from_=new_number())
         await at_work.heard("queue.you_are_next")
-        await at_work.press("5")
         await bruno.incoming()
         await until(lambda: waiting(house) == 3 * ["l1,,,,300"])
         await at_work.heard("queue.you_are_next")

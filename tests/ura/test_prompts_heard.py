@@ -72,8 +72,10 @@ def misheard(said: str, heard: str) -> float:
 
 @pytest.mark.parametrize(
     "key",
-    ["menu.main", "support.menu", "system.limited", "rescue.menu", "sales.audience", "support.fiber_warning"]
-    + ["queue.wait.under_5", "queue.still_waiting", "sales.forecast"],
+    [
+        *("menu.main", "support.menu", "system.limited", "rescue.menu", "sales.audience", "support.fiber_warning"),
+        *("queue.wait.under_5", "queue.still_waiting", "sales.forecast"),
+    ],
 )
 def test_a_sentence_is_understood(hear: Ear, key: str) -> None:
     assert misheard(TEXTS[key], hear([key])) <= 0.2
