@@ -19,7 +19,20 @@ from api.deps import OpenToAll, Wired
 from api.live import Broadcaster
 from api.metrics import Measure, Metrics
 from api.reader import Reader
-from api.routes import calls, coverage, flows, health, leads, outages, panel, panel_outages, recordings, tickets
+from api.routes import (
+    calls,
+    coverage,
+    flows,
+    health,
+    hooks,
+    leads,
+    outages,
+    panel,
+    panel_messages,
+    panel_outages,
+    recordings,
+    tickets,
+)
 from api.security import Guard
 from ura import logs, settings
 from ura.db import make_engine, make_sessions
@@ -87,7 +100,9 @@ def build(config: Settings) -> FastAPI:
     app.include_router(api)
     app.include_router(panel.router)
     app.include_router(panel_outages.router)
+    app.include_router(panel_messages.router)
     app.include_router(health.metrics_router)
+    app.include_router(hooks.router)
     app.add_api_route("/", _home, include_in_schema=False, dependencies=[Depends(OpenToAll("leads to the panel"))])
     app.mount("/static", KeptFiles(directory=pages.STATIC))
     app.add_middleware(errors.LastResort)

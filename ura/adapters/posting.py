@@ -91,9 +91,11 @@ def dig(data: Any, path: str) -> Any:
 
 
 def text_at(data: Any, path: str) -> str:
-    """The text or number there; "" for anything else."""
+    """The text or number there; "" for anything else. Without what PostgreSQL refuses: NUL, halves of a sign."""
     found = dig(data, path)
-    return str(found) if isinstance(found, str | int) and not isinstance(found, bool) else ""
+    if not isinstance(found, str | int) or isinstance(found, bool):
+        return ""
+    return str(found).replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def list_at(data: Any, path: str) -> list[Any]:
