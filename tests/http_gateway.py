@@ -43,7 +43,10 @@ class HttpGateway:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                length = int(self.headers.get("Content-Length") or 0)
+                body = self.rfile.read(length)
+                if len(body) < length:  # who asked gave up in the middle of it
+                    return
                 names = {name.lower(): value for name, value in self.headers.items()}
                 asked = Asked(self.command, self.path, names, body)
                 gateway.asked.append(asked)
