@@ -1,0 +1,87 @@
+"""The four simulators, real servers in a process of their own, and the adapters that ask them."""
+
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from prosa.erp_sim.serve import SETTINGS
+from prosa.erp_sim.world import ZONE
+from tests.conftest import free_port
+from tests.contracts.erp.rigs import FakeLedger, Rig
+from ura.adapters.erp import remote_erp
+from ura.demo.subscribers import DemoWorld, demo_world
+from ura.settings import ROOT, Settings
+
+REMOTE = ("sgp", "hubsoft", "ixc", "mkauth")
+READY_S = 30
+
+
+@dataclass(frozen=True)
+class Simulator:
+    url: str
+    control: httpx.Client
+
+
+@pytest.fixture(scope="session")
+def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Simulator]]:
+    log = tmp_path_factory.mktemp("simulators") / "log"
+    found: dict[str, Simulator] = {}
+    command = [sys.executable, "-m", "tests.contracts.erp.servers"]
+    for name in REMOTE:
+        port, control = free_port(), free_port()
+        command.append(f"{name}:{port}:{control}")
+        client = httpx.Client(base_url=f"http://127.0.0.1:{control}", timeout=10, trust_env=False)
+        found[name] = Simulator(f"http://127.0.0.1:{port}", client)
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, cwd=ROOT)
+    try:
+        for simulator in found.values():
+            _wait_for(simulator, process, log)
+        yield found
+    finally:
+        for simulator in found.values():
+            simulator.control.close()
+        process.kill()
+        process.wait(10)
+
+
+def _wait_for(simulator: Simulator, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    give_up = time.monotonic() + READY_S
+    while True:
+        try:
+            simulator.control.post("/_sim/reset").raise_for_status()
+            return
+        except httpx.HTTPError:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < give_up, log.read_text()
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def world() -> DemoWorld:
+    return demo_world(datetime.now(ZONE))
+
+
+@pytest.fixture(params=REMOTE)
+def system(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+async def rig(system: str, simulators: dict[str, Simulator], world: DemoWorld) -> AsyncIterator[Rig]:
+    """One system, as new."""
+    simulator = simulators[system]
+    given = {name.removeprefix("PROSA_").lower(): text for name, text in SETTINGS[system].items()}
+    settings = Settings(erp=system, erp_url=simulator.url, **given)
+    erp = remote_erp(settings, ledger=FakeLedger(world))
+    rig = Rig(system, erp, simulator.control, world)
+    rig.reset()
+    yield rig
+    await erp.close()
