@@ -1,8 +1,8 @@
 """Is this line of a boleto one that a bank will take? What does it say, and how is it read aloud?
 
-FEBRABAN: 47 digits of a bank's boleto (three fields with modulo 10, then the bar code's general digit, modulo 11), 48 of
-a utility's bill (four blocks; the general digit is the fourth of the bar code). The due date is days from 1997-10-07 in
-four digits; after 9999, on 2025-02-22, it began again at 1000.
+FEBRABAN: 47 digits of a bank's boleto (three fields with modulo 10, then the bar code's general digit, modulo 11), 48
+of a utility's bill (four blocks; the general digit is the fourth of the bar code). The due date is days from 1997-10-07
+in four digits; after 9999, on 2025-02-22, it began again at 1000.
 """
 
 import re
