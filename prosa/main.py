@@ -121,6 +121,34 @@ def doctor() -> None:
     raise typer.Exit(0 if all(check.well for check in checks) else 1)
 
 
+@app.command("erp-sim")
+def erp_sim(
+    system: Annotated[str, typer.Argument(help="sgp, hubsoft, ixc or mkauth")],
+    port: Annotated[int, typer.Option(help="Where it listens, on this machine only.")] = 9101,
+    control_port: Annotated[
+        int, typer.Option(help="A second port, so that it can refuse connections on the first.")
+    ] = 0,
+    oddities: Annotated[str, typer.Option(help="Oddities of this system, with commas between.")] = "",
+) -> None:
+    """Imitate a provider's system with the demo's subscribers; Ctrl-C stops it."""
+    from prosa.erp_sim.serve import MAKERS, make_gate, serve, settings_for
+
+    if system not in MAKERS:
+        _fail(f"{system} is none of {', '.join(MAKERS)}.")
+    try:
+        gate = make_gate(system, {name.strip() for name in oddities.split(",") if name.strip()})
+    except ValueError as error:
+        _fail(error)
+    for name, value in settings_for(system, port).items():
+        typer.echo(f"{name}={value}")
+    try:
+        asyncio.run(serve(gate, port=port, control_port=control_port))
+    except OSError as error:
+        _fail(f"Port {port}: {error.strerror}")
+    except KeyboardInterrupt:
+        raise typer.Exit() from None
+
+
 # --- flows
 
 
