@@ -6,6 +6,7 @@ import os
 import random
 import re
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -216,6 +217,46 @@ async def test_hostile_names_and_numbers_are_text_from_the_call_to_the_api(house
 # --- who can reach us, and what is written where
 
 
+SIP_OPTIONS = (
+    "OPTIONS sip:100@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {me};branch=z9hG4bK-{n};rport\r\nMax-Forwards: 70\r\n"
+    "From: <sip:stranger@{me}>;tag=1\r\nTo: <sip:100@127.0.0.1>\r\nCall-ID: {n}@{me}\r\nCSeq: 1 OPTIONS\r\n"
+    "Contact: <sip:stranger@{me}>\r\nContent-Length: 0\r\n\r\n"
+)
+# A question for an address, and an answer that nobody asked for, which points to itself (RFC 1035).
+DNS_QUESTION = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x05prosa\x04test\x00\x00\x01\x00\x01"
+DNS_ANSWER = b"\x12\x34\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00" + DNS_QUESTION[12:] + b"\xc0\x20" + b"\xff" * 40
+
+
+def knock(where: Listening) -> list[bytes]:
+    """What comes back for datagrams of every kind that somebody may listen for, once all have been read there."""
+    ours, address = (socket.AF_INET, "127.0.0.1") if where.proto == "udp" else (socket.AF_INET6, "::1")
+    with socket.socket(ours, socket.SOCK_DGRAM) as stranger:
+        stranger.bind((address, 0))
+        stranger.settimeout(0.5)
+        me = f"{address}:{stranger.getsockname()[1]}"
+        options = SIP_OPTIONS.format(me=me, n=time.monotonic_ns()).encode()
+        for datagram in (
+            b"",
+            b"\0",
+            options,
+            DNS_QUESTION,
+            DNS_ANSWER,
+            DNS_ANSWER[:20],
+            os.urandom(500),
+            b"\xff" * 1400,
+        ):
+            stranger.sendto(datagram, (address, where.port))
+        heard = []
+        try:
+            while True:
+                heard.append(stranger.recv(2000))
+        except TimeoutError:
+            pass
+    rows = [line.split() for line in Path(f"/proc/net/{where.proto}").read_text().splitlines()[1:]]
+    assert [row[4] for row in rows if row[1].endswith(f":{where.port:04X}")] == ["00000000:00000000"]  # none waits
+    return heard
+
+
 async def test_only_the_four_doors_listen_and_only_on_this_machine(house: House) -> None:
     settings = house.settings
     async with house.caller() as phone:
@@ -223,10 +264,15 @@ async def test_only_the_four_doors_listen_and_only_on_this_machine(house: House)
         await call.heard("greeting.welcome")
         found = sockets(family(house.process.pid))
         await call.hang_up()
-    # pjproject opens two sockets for asking name servers, whatever the configuration says. Nobody is asked: Asterisk's
-    # resolv.conf has no name server. They are the only ones that are not on loopback, and no port of ours.
-    asks = {each for each in found if each.proto in ("udp", "udp6") and not each.address.strip("0")}
-    assert {each.proto for each in asks} <= {"udp", "udp6"}
+        # The only ones that are not on loopback: from these pjproject would ask name servers (resolver.c 2.16,
+        # init_sock: any address, and no setting for it). Asterisk makes them even where resolv.conf names no server,
+        # for then the C library names 127.0.0.1 (res_pjsip/config_system.c 22, in create_resolver_and_set_nameservers).
+        asks = {each for each in found if each.proto in ("udp", "udp6") and not each.address.strip("0")}
+        assert [knock(each) for each in asks] == [[] for _ in asks]
+        assert knock(Listening("udp", "0100007F", settings.sip_port)) != []  # one that does answer is heard
+        after = await phone.dial(LANDLINE, from_="+5519976100001")
+        await after.heard("greeting.welcome")
+        await after.hang_up()
     assert len(asks) <= 2
     assert asks <= sockets([house.pid("asterisk")])
     assert all(each.port >= 32768 for each in asks)
