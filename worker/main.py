@@ -3,12 +3,15 @@
 import asyncio
 import contextlib
 import signal
+from datetime import datetime
 from functools import partial
 
 import httpx
 import structlog
 
-from ura import health, logs, settings
+from ura import contacts, health, invoice_copies, logs, settings
+from ura.adapters import erp as erp_adapters
+from ura.adapters import network as network_adapters
 from ura.adapters.ami import Ami
 from ura.adapters.demo_inbox import DemoInbox
 from ura.adapters.mail import Mail
@@ -16,12 +19,13 @@ from ura.adapters.sms import HttpSms, SmsApi
 from ura.adapters.whatsapp import WhatsApp
 from ura.adapters.zenvia import Zenvia
 from ura.db import make_engine, make_sessions
-from ura.erp import SendChannel
+from ura.erp import Erp, SendChannel
 from ura.gateways import Gateway
 from ura.journal import Journal
-from ura.messages import Writer
+from ura.messages import InvoiceToSend, Payload, Writer
 from worker.ami_events import BEAT_S, AmiEvents
 from worker.deliveries import Deliveries, Hours
+from worker.erp_requests import ErpRequests
 from worker.projector import Projector
 from worker.schedules import Housekeeping, every, render_waiting_names
 
@@ -53,16 +57,30 @@ def make_gateways(config: settings.Settings, client: httpx.AsyncClient) -> dict[
     return made
 
 
+async def _invoice(erp: Erp, config: settings.Settings, wanted: Payload) -> InvoiceToSend:
+    return await invoice_copies.find_copy(erp, wanted, today=datetime.now(config.zone).date())
+
+
 async def serve(config: settings.Settings) -> None:
     """Until SIGTERM or SIGINT; then what lies in the journals is applied once more."""
     engine = make_engine(config.db_url)
     sessions = make_sessions(engine)
     journal = Journal(config.journal_dir, "worker")
+    erp = erp_adapters.from_settings(config, sessions)
+    network = network_adapters.from_settings(config, sessions, erp)
+    requests = ErpRequests(sessions, erp, network)
     client = httpx.AsyncClient()
     hours = Hours(config.message_first_hour, config.message_last_hour, config.zone)
-    writer = Writer(sessions, zone=config.zone, provider=config.provider_name)
+    writer = Writer(
+        sessions,
+        zone=config.zone,
+        provider=config.provider_name,
+        contact=partial(contacts.find_address, erp),
+        invoice=partial(_invoice, erp, config),
+    )
     deliveries = Deliveries(sessions, make_gateways(config, client), writer, hours)
-    projector = Projector(config.journal_dir, sessions, {"message_queued": deliveries.wake})
+    wakes = {"message_queued": deliveries.wake, "erp_requested": requests.wake}
+    projector = Projector(config.journal_dir, sessions, wakes)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -72,6 +90,7 @@ async def serve(config: settings.Settings) -> None:
     runs = (
         projector.run(),
         deliveries.run(),
+        requests.run(),
         ami.run(),
         Housekeeping(sessions).run(),
         render_waiting_names(config),
@@ -87,6 +106,8 @@ async def serve(config: settings.Settings) -> None:
         while await projector.step():
             pass
     await client.aclose()
+    await network.close()
+    await erp.close()
     await engine.dispose()
 
 
