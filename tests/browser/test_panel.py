@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -26,9 +27,13 @@ from tests.api.records import (
     write_sound,
 )
 from tests.browser.conftest import Panel
+from ura import opt_outs, outbox
+from ura.adapters.demo_inbox import DemoInbox
 from ura.db import Sessions
+from ura.erp import SendChannel
+from ura.gateways import Attachment, Outgoing
 from ura.journal import Journal
-from ura.models import AuditEntry, Did, DidKind, Outcome, Role
+from ura.models import AuditEntry, Did, DidKind, Outcome, Problem, Role
 from ura.settings import Settings
 
 
@@ -287,3 +292,48 @@ async def assert_accessible(page: Page) -> None:
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
         "the page is wider than the screen"
     )
+
+
+async def test_the_outbox_is_read_by_everybody_and_used_with_the_keyboard(
+    panel: Panel, sessions: Sessions, settings: Settings
+) -> None:
+    """Light and dark, wide and on a telephone: nothing runs out of the page, and no rule of access is broken."""
+    now = datetime.now(UTC)
+    text = (
+        "Vale Verde: Fatura de R$ 119,90, vencimento 10/12/2026.\nBoleto: "
+        + "9" * 47
+        + "\nPIX copia e cola: "
+        + "x" * 150
+    )
+    async with sessions.begin() as session:
+        for number, kind in enumerate(("invoice", "protocol", "plans")):
+            await outbox.enqueue(
+                session, kind=kind, to="+5511933330002", payload={}, now=now, message_id=f"{number:032x}", call_id=None
+            )
+        first, second, _ = await outbox.claim(session, worker="w", now=now)
+        await outbox.mark_sent(session, first, now=now, provider="demo", provider_id=first.id, text=text)
+        await outbox.mark_failed(
+            session, second, error="HTTP 400", now=now, problem=Problem.UNKNOWN_ADDRESS, text="Vale Verde: texto"
+        )
+        await opt_outs.opt_out(
+            session, channel=SendChannel.EMAIL, target="helena.prado@casa.example", by=opt_outs.BY_REPLY, now=now
+        )
+    document = Attachment("fatura-2026-12-10.pdf", "application/pdf", b"%PDF-1.7 x")
+    await DemoInbox(settings.inbox_dir).send(Outgoing(first.id, first.to, text, attachments=(document,)))
+    page = await panel.log_in()
+    await page.get_by_role("link", name="Caixa de saída").click()
+    await expect(page.locator("#demo")).to_contain_text("Nada saiu desta casa.")
+    for theme in ("light", "dark"):
+        if theme == "dark":
+            await page.get_by_role("button", name="Alternar tema").click()
+        for width in (1280, 390):
+            await page.set_viewport_size({"width": width, "height": 900})
+            inside = await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            assert inside, f"{theme} {width}"
+            await look(page, f"messages-{theme}-{width}")
+            found = await Axe().run(page)
+            assert found.violations_count == 0, found.generate_report()
+    again = page.get_by_role("button", name="Enviar de novo")
+    await again.focus()
+    await page.keyboard.press("Enter")
+    await expect(again).to_have_count(0)

@@ -1,5 +1,6 @@
 """What people read: right, short, and nothing in it that is not needed."""
 
+import re
 import shutil
 from datetime import date
 from decimal import Decimal
@@ -17,6 +18,7 @@ from ura.errors import BadInput
 from ura.gateways import Outgoing
 from ura.messages import InvoiceToSend, Writer
 from ura.models import Call, Cause, Outage, OutboxMessage
+from ura.settings import ROOT
 
 LINE = "99991234567890123456789012345678901239999000009990"[:47]
 PIX = "00020126330014br.gov.bcb.pix0111pix@exemplo5204000053039865802BR5907EXEMPLO6009SAO PAULO62070503***6304ABCD"
@@ -212,3 +214,9 @@ def test_templates_are_the_texts_with_numbered_slots() -> None:
         assert not body.startswith("{{"), name
         assert not body.endswith("}}"), name
         assert "}}{{" not in body.replace(" ", ""), name
+
+
+def test_the_installers_page_has_every_template_as_it_is_entered_at_meta() -> None:
+    page = (ROOT / "docs" / "mensagens.md").read_text()
+    written = dict(re.findall(r"^\| `(prosa_[a-z_]+)` \| (.*) \|$", page, re.MULTILINE))
+    assert written == messages.templates()
