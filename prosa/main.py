@@ -48,10 +48,19 @@ def _settings() -> Any:
     try:
         return settings.load()
     except ValidationError as error:
-        lines = [
-            f"PROSA_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']} (is {e['input']!r})" for e in error.errors()
-        ]
-        _fail("\n".join(lines))
+        _fail("\n".join(_wrong_setting(e, settings.Settings.model_fields) for e in error.errors()))
+
+
+def _wrong_setting(error: Any, fields: Any) -> str:
+    """What is wrong where; what was set is shown unless it is a secret."""
+    from pydantic import SecretStr
+
+    message = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:  # about several settings, which the message names
+        return str(message)
+    [name] = error["loc"]
+    shown = "" if fields[name].annotation is SecretStr else f" (is {error['input']!r})"
+    return f"PROSA_{name.upper()}: {message}{shown}"
 
 
 def _forward(context: typer.Context, module: str, attribute: str) -> None:
