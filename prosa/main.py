@@ -21,7 +21,7 @@ voices = typer.Typer(help="The synthetic voice.", no_args_is_help=True)
 demo = typer.Typer(help="The demo provider.", no_args_is_help=True)
 user = typer.Typer(help="Who may log in.", no_args_is_help=True)
 token = typer.Typer(help="Programs that use the API.", no_args_is_help=True)
-imports = typer.Typer(help="Load neighbourhoods, plans and offers from CSV files.", no_args_is_help=True)
+imports = typer.Typer(help="Load what a provider has in CSV files.", no_args_is_help=True)
 for name, group in {
     "db": db, "prompts": prompts, "voices": voices, "demo": demo, "user": user, "token": token, "import": imports,
 }.items():  # fmt: skip
@@ -177,6 +177,15 @@ def flow(context: typer.Context) -> None:
 
 
 @db.command("upgrade")
+@db.command("reseal")
+def db_reseal() -> None:
+    """Seal subscribers' documents anew after PROSA_SECRET_KEY was changed; PROSA_SECRET_KEYS_BEFORE has the old one."""
+    from prosa.resealing import reseal
+
+    changed = _or_refusal(reseal(_settings()))
+    typer.echo(f"{changed} documents sealed anew. PROSA_SECRET_KEYS_BEFORE is needed no more.")
+
+
 def db_upgrade() -> None:
     """Bring the tables to the newest version."""
     from ura.migrate import upgrade
@@ -247,6 +256,33 @@ def import_plans(
 ) -> None:
     """Plans with speed, price, set-up, conditions and when they are valid."""
     _import("plans", file, yes)
+
+
+@imports.command("subscribers")
+def import_subscribers(
+    file: Annotated[Path, typer.Argument(help="CSV with ; or , in UTF-8 or Latin-1.", exists=True, dir_okay=False)],
+    yes: Annotated[bool, typer.Option("--yes", help="Store it without asking.")] = False,
+) -> None:
+    """Document, name, birth, telephones, e-mails."""
+    _import("subscribers", file, yes)
+
+
+@imports.command("contracts")
+def import_contracts(
+    file: Annotated[Path, typer.Argument(help="CSV with ; or , in UTF-8 or Latin-1.", exists=True, dir_okay=False)],
+    yes: Annotated[bool, typer.Option("--yes", help="Store it without asking.")] = False,
+) -> None:
+    """Number, document, status, address, plan, log-in, place in the network. After the subscribers."""
+    _import("contracts", file, yes)
+
+
+@imports.command("invoices")
+def import_invoices(
+    file: Annotated[Path, typer.Argument(help="CSV with ; or , in UTF-8 or Latin-1.", exists=True, dir_okay=False)],
+    yes: Annotated[bool, typer.Option("--yes", help="Store it without asking.")] = False,
+) -> None:
+    """Number, contract, due date, amount, paid or open, line, PIX. After the contracts."""
+    _import("invoices", file, yes)
 
 
 @imports.command("offers")

@@ -1,35 +1,33 @@
-"""Neighbourhoods, plans and offers from a spreadsheet: CSV with `;` or `,`, UTF-8 or Latin-1, as people have it.
+"""What a provider has in spreadsheets: neighbourhoods, plans, offers, subscribers, contracts and invoices. CSV with `;`
+or `,`, UTF-8 or Latin-1, as people have it.
 
     preview = await imports.preview(session, ImportKind.PLANS, data, today=today)   # nothing is written
     keys = await ensure_names(settings, imports.names_of(preview))                  # seconds: no transaction open
     await imports.apply(session, preview, keys)                                     # the good rows, by name
 
-Texts and accepted words are in imports.yaml.
+Subscribers and contracts need the keyring that documents are sealed with. Texts and accepted words are in imports.yaml.
 """
 
 import csv
 import io
-import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import yaml
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from ura import registry
+from ura.cells import Bad, read_cell, texts
 from ura.coverage import keypad, plain
-from ura.models import Audience, City, Coverage, Neighbourhood, Plan, PlanOffer
+from ura.crypto import Keyring
+from ura.models import City, Neighbourhood, Plan, PlanOffer
 
-MOST_ROWS = 50_000
-LONGEST = {"conditions": 400}
-LONGEST_NAME = 80
-HIGHEST_PRICE = Decimal("99999.99")
+MOST_ROWS = 200_000
+ROWS_A_TRANSACTION = 2000
 Values = dict[str, Any]
 
 
@@ -37,6 +35,9 @@ class ImportKind(StrEnum):
     NEIGHBOURHOODS = "neighbourhoods"
     PLANS = "plans"
     OFFERS = "offers"
+    SUBSCRIBERS = "subscribers"
+    CONTRACTS = "contracts"
+    INVOICES = "invoices"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +63,9 @@ class Preview:
     errors: list[RowError] = field(default_factory=list)
 
 
-class _Bad(Exception):
-    """This cell or row will not do. `column` is our name of it."""
-
-    def __init__(self, message: str, column: str = "", **slots: Any) -> None:
-        self.message, self.column, self.slots = message, column, slots
-
-
-async def preview(session: AsyncSession, kind: ImportKind, data: bytes | str, *, today: date) -> Preview:
+async def preview(
+    session: AsyncSession, kind: ImportKind, data: bytes | str, *, today: date, keyring: Keyring | None = None
+) -> Preview:
     """Read everything, write nothing: the rows that would be saved and, for each bad one, what to do about it."""
     made = Preview(kind, today)
     check = await _known_offers(session) if kind is ImportKind.OFFERS else _nothing
@@ -79,21 +75,37 @@ async def preview(session: AsyncSession, kind: ImportKind, data: bytes | str, *,
         columns = _columns(kind, next(lines, (1, []))[1])
         for line, cells in lines:
             _take(made, line, cells, columns, seen=seen, check=check)
-    except _Bad as bad:  # of the file as a whole
+    except Bad as bad:  # of the file as a whole
         made.rows.clear()
         made.errors[:] = [_error(1, bad, {})]
+    await _refer(session, made, keyring)
     return made
 
 
 def names_of(preview: Preview) -> list[str]:
     """Every text that a caller will hear: to be rendered before `apply`."""
-    spoken = ("city", "name", "conditions") if preview.kind is not ImportKind.OFFERS else ()
-    texts = (row.values.get(column, "") for row in preview.rows for column in spoken)
-    return list(dict.fromkeys(text for text in texts if text))
+    spoken = _SPOKEN.get(preview.kind, ())
+    heard = (row.values.get(column, "") for row in preview.rows for column in spoken)
+    return list(dict.fromkeys(text for text in heard if text))
 
 
-async def apply(session: AsyncSession, preview: Preview, prompt_keys: Mapping[str, str]) -> int:
-    """Save the good rows: new ones are added, known ones (by name) brought up to date. Returns how many."""
+def parts(preview: Preview) -> Iterator[Preview]:
+    """Subscribers, contracts and invoices in parts, a transaction each: SQLite has one writer, and calls write, too.
+    Breaking off and repeating does no harm. What has few rows stays whole."""
+    if preview.kind not in (ImportKind.SUBSCRIBERS, ImportKind.CONTRACTS, ImportKind.INVOICES):
+        yield preview
+        return
+    for start in range(0, len(preview.rows), ROWS_A_TRANSACTION):
+        yield replace(preview, rows=preview.rows[start : start + ROWS_A_TRANSACTION])
+
+
+async def apply(
+    session: AsyncSession, preview: Preview, prompt_keys: Mapping[str, str], *, keyring: Keyring | None = None
+) -> int:
+    """Save the good rows: new ones are added, known ones (by name, document or number) brought up to date. Returns how
+    many."""
+    now = datetime.now(UTC)
+    rows = [row.values for row in preview.rows]
     match preview.kind:
         case ImportKind.NEIGHBOURHOODS:
             await _apply_neighbourhoods(session, preview, prompt_keys)
@@ -103,8 +115,40 @@ async def apply(session: AsyncSession, preview: Preview, prompt_keys: Mapping[st
             for row in preview.rows:
                 values = row.values
                 await session.merge(PlanOffer(plan_id=values["plan_id"], neighbourhood_id=values["neighbourhood_id"]))
+        case ImportKind.SUBSCRIBERS:
+            await registry.save_subscribers(session, _needed(keyring), _named(rows), now=now)
+        case ImportKind.CONTRACTS:
+            await registry.save_contracts(session, _needed(keyring), _named(rows), now=now)
+        case ImportKind.INVOICES:
+            await registry.save_invoices(session, _named(rows), now=now)
     await session.flush()
     return len(preview.rows)
+
+
+# What callers hear of a file: rendered before it is saved.
+_SPOKEN = {
+    ImportKind.NEIGHBOURHOODS: ("city", "name"),
+    ImportKind.PLANS: ("name", "conditions"),
+    ImportKind.CONTRACTS: ("street", "neighbourhood", "city"),
+}
+# How the tables call a column that one word would not do for in a file.
+_STORED = {
+    "subscriber": "name",
+    "contract_number": "number",
+    "contract_status": "status",
+    "invoice_number": "number",
+    "invoice_status": "status",
+}
+
+
+def _named(rows: list[Values]) -> list[Values]:
+    return [{_STORED.get(column, column): value for column, value in row.items()} for row in rows]
+
+
+def _needed(keyring: Keyring | None) -> Keyring:
+    if keyring is None:
+        raise ValueError("subscribers and contracts are imported with a keyring")
+    return keyring
 
 
 # -- the file --------------------------------------------------------------------------------------------------------
@@ -116,7 +160,7 @@ def _decode(data: bytes | str) -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):  # Excel's "Unicode text"
         return data.decode("utf-16", errors="replace")
     if b"\0" in data:
-        raise _Bad("not_text")
+        raise Bad("not_text")
     for encoding in ("utf-8-sig", "cp1252"):  # what Excel calls Latin-1 in Brazil
         try:
             return data.decode(encoding)
@@ -136,24 +180,24 @@ def _read(text: str) -> Iterator[tuple[int, list[str]]]:
             if any(cell.strip() for cell in cells):
                 count += 1
                 if count > MOST_ROWS + 1:
-                    raise _Bad("too_large", limit=MOST_ROWS)
+                    raise Bad("too_large", limit=MOST_ROWS)
                 yield start, [cell.strip() for cell in cells]
             start = reader.line_num + 1
     except csv.Error as error:
-        raise _Bad("not_text") from error
+        raise Bad("not_text") from error
 
 
 def _columns(kind: ImportKind, header: list[str]) -> list[str]:
     """Our name for each column of the file, "" for one that we do not use."""
     if not header:
-        raise _Bad("empty_file")
-    known = {plain(name): column for column, spec in _texts()["columns"][kind].items() for name in spec["names"]}
+        raise Bad("empty_file")
+    known = {plain(name): column for column, spec in texts()["columns"][kind].items() for name in spec["names"]}
     found = [known.get(plain(name), "") for name in header]
-    for column, spec in _texts()["columns"][kind].items():
+    for column, spec in texts()["columns"][kind].items():
         if found.count(column) > 1:
-            raise _Bad("doubled_column", column)
+            raise Bad("doubled_column", column)
         if spec.get("required") and column not in found:
-            raise _Bad("missing_column", column)
+            raise Bad("missing_column", column)
     return found
 
 
@@ -167,23 +211,23 @@ def _take(
     check: Callable[[Values], None],
 ) -> None:
     given = {column: cell for column, cell in zip(columns, cells, strict=False) if column}
-    errors: list[_Bad] = []
+    errors: list[Bad] = []
     values: Values = {}
     if any(cells[len(columns) :]):
-        errors.append(_Bad("too_many_cells"))
-    for column, spec in _texts()["columns"][made.kind].items():
+        errors.append(Bad("too_many_cells"))
+    for column, spec in texts()["columns"][made.kind].items():
         if column not in columns:  # what the file does not tell stays as it is
             continue
         try:
-            values[column] = _value(column, given.get(column, ""), required=bool(spec.get("required")))
-        except _Bad as bad:
+            values[column] = read_cell(column, given.get(column, ""), required=bool(spec.get("required")))
+        except Bad as bad:
             errors.append(bad)
     if not errors:
         try:
             _whole_row(made, values)
             check(values)
             _once(made.kind, values, line, seen)
-        except _Bad as bad:
+        except Bad as bad:
             errors.append(bad)
     if errors:
         made.errors.extend(_error(line, bad, given) for bad in errors)
@@ -191,89 +235,11 @@ def _take(
         made.rows.append(ImportRow(line, values))
 
 
-def _error(line: int, bad: _Bad, given: Mapping[str, str]) -> RowError:
-    texts = _texts()
-    shown = texts["shown"].get(bad.column, "")
+def _error(line: int, bad: Bad, given: Mapping[str, str]) -> RowError:
+    words = texts()
+    shown = words["shown"].get(bad.column, "")
     slots = {"column": shown, "value": given.get(bad.column, "")[:60], **bad.slots}
-    return RowError(line, shown, texts["errors"][bad.message].format(**slots))
-
-
-# -- one cell --------------------------------------------------------------------------------------------------------
-
-
-def _value(column: str, text: str, *, required: bool) -> Any:
-    if required and not text:
-        raise _Bad("required", column)
-    match column:
-        case "status" | "audience":
-            return _word(column, text)
-        case "forecast_on" | "valid_from" | "valid_to":
-            return _day(column, text) if text else None
-        case "cep_first" | "cep_last":
-            return _cep(column, text) if text else None
-        case "speed_mbps":
-            return _speed(text)
-        case "price" | "setup_price":
-            return _money(column, text) if text else Decimal(0)
-        case "aliases":
-            return [_name(column, alias) for alias in re.split(r"[|,/]", text) if alias.strip()]
-        case _:
-            return _name(column, text) if text else ""
-
-
-def _name(column: str, text: str) -> str:
-    text = " ".join(text.split(" "))
-    limit = LONGEST.get(column, LONGEST_NAME)
-    if len(text) > limit:
-        raise _Bad("too_long", column, limit=limit)
-    if not plain(text) or not text.isprintable():
-        raise _Bad("unspeakable", column)
-    return text.strip()
-
-
-def _word(column: str, text: str) -> StrEnum:
-    kinds: dict[str, type[StrEnum]] = {"status": Coverage, "audience": Audience}
-    words: dict[str, list[str]] = _texts()["words"][column]
-    for value, spellings in words.items():
-        if plain(text) in spellings:
-            return kinds[column](value)
-    raise _Bad("unknown_word", column, words=", ".join(spellings[0] for spellings in words.values()))
-
-
-def _day(column: str, text: str) -> date:
-    for form in ("%d/%m/%Y", "%Y-%m-%d", "%d/%m/%y"):
-        try:
-            return datetime.strptime(text, form).date()
-        except ValueError:
-            continue
-    raise _Bad("bad_date", column)
-
-
-def _cep(column: str, text: str) -> str:
-    found = re.fullmatch(r"(\d{2})\.?(\d{3})-?(\d{3})", text, re.ASCII)
-    if not found:
-        raise _Bad("bad_cep", column)
-    return "".join(found.groups())
-
-
-def _speed(text: str) -> int:
-    found = re.fullmatch(r"(\d{1,5})\s*(?:mega|mb|mbps|m)?", text, re.ASCII | re.IGNORECASE)
-    if not found or int(found[1]) == 0:
-        raise _Bad("bad_speed", "speed_mbps")
-    return int(found[1])
-
-
-def _money(column: str, text: str) -> Decimal:
-    """99,90 · 1.299,90 · R$ 99,90 · 99.90 · 99. Not 1.299: one cannot know which of the two it is."""
-    amount = text.removeprefix("R$").strip()
-    if re.fullmatch(r"(\d{1,3}(\.\d{3})+|\d+),\d{1,2}", amount, re.ASCII):
-        amount = amount.replace(".", "").replace(",", ".")
-    elif not re.fullmatch(r"\d+(\.\d{1,2})?", amount, re.ASCII):
-        raise _Bad("bad_money", column)
-    value = Decimal(amount)
-    if value > HIGHEST_PRICE:
-        raise _Bad("bad_money", column)
-    return value.quantize(Decimal("0.01"))
+    return RowError(line, shown, words["errors"][bad.message].format(**slots))
 
 
 # -- one row ---------------------------------------------------------------------------------------------------------
@@ -282,14 +248,14 @@ def _money(column: str, text: str) -> Decimal:
 def _whole_row(made: Preview, values: Values) -> None:
     first, last = values.get("cep_first"), values.get("cep_last")
     if (first is None) != (last is None):
-        raise _Bad("half_range", "cep_first")
+        raise Bad("half_range", "cep_first")
     if first and first > last:
-        raise _Bad("cep_order", "cep_first")
+        raise Bad("cep_order", "cep_first")
     if "valid_from" in values:
         values["valid_from"] = values["valid_from"] or made.today
     end = values.get("valid_to")
     if end and end < values.get("valid_from", made.today):
-        raise _Bad("end_before_start", "valid_to")
+        raise Bad("end_before_start", "valid_to")
 
 
 def _once(kind: ImportKind, values: Values, line: int, seen: dict[tuple[str, ...], int]) -> None:
@@ -297,11 +263,14 @@ def _once(kind: ImportKind, values: Values, line: int, seen: dict[tuple[str, ...
         ImportKind.NEIGHBOURHOODS: ("city", "name"),
         ImportKind.PLANS: ("audience", "name"),
         ImportKind.OFFERS: ("city", "neighbourhood", "audience", "plan"),
+        ImportKind.SUBSCRIBERS: ("document",),
+        ImportKind.CONTRACTS: ("contract_number",),
+        ImportKind.INVOICES: ("invoice_number",),
     }[kind]
     key = tuple(plain(str(values[column])) for column in columns)
     first = seen.setdefault(key, line)
     if first != line:
-        raise _Bad("doubled_row", first=first)
+        raise Bad("doubled_row", first=first)
 
 
 def _nothing(values: Values) -> None:
@@ -320,13 +289,35 @@ async def _known_offers(session: AsyncSession) -> Callable[[Values], None]:
     def check(values: Values) -> None:
         neighbourhood_id = neighbourhoods.get((plain(values["city"]), plain(values["neighbourhood"])))
         if neighbourhood_id is None:
-            raise _Bad("no_neighbourhood", "neighbourhood")
+            raise Bad("no_neighbourhood", "neighbourhood")
         plan_id = plans.get((values["audience"], plain(values["plan"])))
         if plan_id is None:
-            raise _Bad("no_plan", "plan")
+            raise Bad("no_plan", "plan")
         values.update(neighbourhood_id=neighbourhood_id, plan_id=plan_id)
 
     return check
+
+
+async def _refer(session: AsyncSession, made: Preview, keyring: Keyring | None) -> None:
+    """A contract belongs to a subscriber that is there, an invoice to a contract: asked for all rows together."""
+    known: Mapping[str, int]
+    match made.kind:
+        case ImportKind.CONTRACTS:
+            column, message = "document", "no_subscriber"
+            known = await registry.known_documents(
+                session, _needed(keyring), [row.values["document"] for row in made.rows]
+            )
+        case ImportKind.INVOICES:
+            column, message = "contract", "no_contract"
+            known = await registry.known_contracts(session, [row.values["contract"] for row in made.rows])
+        case _:
+            return
+    for row in made.rows:
+        if row.values[column] not in known:
+            shown = {} if column == "document" else {column: row.values[column]}
+            made.errors.append(_error(row.line, Bad(message, column), shown))
+    made.rows[:] = [row for row in made.rows if row.values[column] in known]
+    made.errors.sort(key=lambda error: error.line)
 
 
 # -- saving: one query for what is there, one flush ------------------------------------------------------------------
@@ -366,9 +357,3 @@ async def _apply_plans(session: AsyncSession, preview: Preview, prompt_keys: Map
 
 def _new_plan(preview: Preview) -> Plan:
     return Plan(setup_price=Decimal(0), conditions="", valid_from=preview.today)
-
-
-@cache
-def _texts() -> dict[str, Any]:
-    texts: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
-    return texts

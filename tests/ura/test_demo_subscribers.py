@@ -11,6 +11,7 @@ from ura import phones
 from ura.demo import payments
 from ura.demo.subscribers import DemoWorld, demo_world
 from ura.erp import ContractStatus, Kind, SessionState
+from ura.settings import ROOT
 
 NOW = datetime(2026, 11, 23, 14, 30, tzinfo=UTC)
 
@@ -117,3 +118,21 @@ def test_a_published_line_is_made_the_same_way() -> None:
         bank="001", due_on=date(2007, 12, 31), amount=Decimal("1.00"), reference="0500940144816060680935031"
     )
     assert made == "00190500954014481606906809350314337370000000100"
+
+
+def test_the_page_tells_every_subscriber_as_the_demo_has_them(world: DemoWorld) -> None:
+    """docs/demonstracao.md is what people dial by."""
+    lines = (ROOT / "docs" / "demonstracao.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")][1:]
+    told = {row[2]: row for row in rows}
+    assert len(told) == len(world.subscribers)
+    for each in world.subscribers:
+        one = each.subscriber
+        written = cpf.format(one.document) if one.kind is Kind.PERSON else cnpj.format(one.document)
+        row = told[written]
+        assert row[1] in one.name
+        assert row[3] == str(one.birth_year or "–")
+        numbers = [phones.to_e164(number) for number in row[4].split(",")]
+        assert tuple(numbers) == one.phones
+        for contract in each.contracts:
+            assert f"{contract.contract.number}, {contract.contract.street}" in row[5]
