@@ -1,9 +1,11 @@
 """The four simulators, real servers in a process of their own, and the adapters that ask them."""
 
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,14 +15,19 @@ import pytest
 
 from prosa.erp_sim.serve import SETTINGS
 from prosa.erp_sim.world import ZONE
-from tests.conftest import free_port
+from tests.conftest import free_port, run_apart
 from tests.contracts.erp.rigs import FakeLedger, Rig
-from ura.adapters.erp import remote_erp
+from ura.adapters.erp import LocalErp, remote_erp
+from ura.billing import Policy
+from ura.crypto import Keyring
+from ura.db import make_engine, make_sessions
+from ura.demo import load_demo
 from ura.demo.subscribers import DemoWorld, demo_world
 from ura.settings import ROOT, Settings
 
 REMOTE = ("sgp", "hubsoft", "ixc", "mkauth")
 READY_S = 30
+SECRET = "of-the-tests-and-nobody-else-0000"
 
 
 @dataclass(frozen=True)
@@ -74,14 +81,53 @@ def system(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-async def rig(system: str, simulators: dict[str, Simulator], world: DemoWorld) -> AsyncIterator[Rig]:
-    """One system, as new."""
+@asynccontextmanager
+async def remote_rig(system: str, simulators: dict[str, Simulator], world: DemoWorld) -> AsyncIterator[Rig]:
     simulator = simulators[system]
     given = {name.removeprefix("PROSA_").lower(): text for name, text in SETTINGS[system].items()}
     settings = Settings(erp=system, erp_url=simulator.url, **given)
-    erp = remote_erp(settings, ledger=FakeLedger(world))
-    rig = Rig(system, erp, simulator.control, world)
+    rig = Rig(system, remote_erp(settings, ledger=FakeLedger(world)), simulator.control, world)
     rig.reset()
     yield rig
-    await erp.close()
+    await rig.erp.close()  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+async def rig(system: str, simulators: dict[str, Simulator], world: DemoWorld) -> AsyncIterator[Rig]:
+    """One system, as new."""
+    async with remote_rig(system, simulators, world) as rig:
+        yield rig
+
+
+@pytest.fixture(scope="session")
+def demo_database(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Our own tables with the demo's subscribers in them."""
+    file = tmp_path_factory.mktemp("demo") / "demo.db"
+    shutil.copyfile(sqlite_template, file)
+
+    async def fill() -> None:
+        engine = make_engine(f"sqlite+aiosqlite:///{file}")
+        async with make_sessions(engine).begin() as session:
+            assert await load_demo(session, Settings(secret_key=SECRET))
+        await engine.dispose()
+
+    run_apart(fill())
+    return file
+
+
+@pytest.fixture(params=("local", *REMOTE))
+async def any_rig(
+    request: pytest.FixtureRequest, simulators: dict[str, Simulator], world: DemoWorld, tmp_path: Path
+) -> AsyncIterator[Rig]:
+    """One system, as new, or our own tables."""
+    if request.param != "local":
+        async with remote_rig(request.param, simulators, world) as rig:
+            yield rig
+        return
+    file = tmp_path / "demo.db"
+    shutil.copyfile(request.getfixturevalue("demo_database"), file)
+    engine = make_engine(f"sqlite+aiosqlite:///{file}")
+    settings = Settings(secret_key=SECRET)
+    erp = LocalErp(make_sessions(engine), Keyring.of(settings), Policy.of(settings), zone=settings.zone)
+    yield Rig("local", erp, None, world)
+    await engine.dispose()

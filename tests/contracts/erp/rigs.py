@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
 import httpx
 
@@ -21,7 +22,6 @@ from ura.erp import (
     UnlockVerdict,
 )
 
-KEY = "0f8fad5bd9cb469fa16570867728950e"
 HURRY_S = 1.0
 PLACE = {"neighbourhood": "Centro"}
 WISH = LeadWish("Joana Prado", "+5511955550199", "Centro", "Vale Verde", "Turbo 600 Mega")
@@ -35,6 +35,7 @@ CHANGES = {
 }  # fmt: skip
 # What each system cannot do (erp.md 4.1), and what nothing says enough about to try.
 LACKS: dict[str, set[str]] = {
+    "local": {"send_invoice", "reboot_cpe", "outages", "notify_attendant"},
     "sgp": {"add_note", "notify_attendant"},
     "hubsoft": {"promise", "coverage"},
     "ixc": {"promise", "reboot_cpe", "outages", "coverage", "plans", "notify_attendant"},
@@ -79,6 +80,7 @@ CHANGE_PATH: dict[str, dict[str, tuple[str, str]]] = {
 }
 # Where nothing is left behind that could be looked for, a second try does nothing at all.
 CANNOT_LOOK: dict[str, set[str]] = {
+    "local": set(),
     "sgp": {"reboot_cpe", "open_lead"},
     "hubsoft": {"send_invoice", "add_note", "reboot_cpe"},
     "ixc": {"send_invoice"},
@@ -107,6 +109,10 @@ class FakeLedger:
         too_old = any(now.date() - invoice.due_on > timedelta(days=60) for invoice in demo.open_invoices)
         return Unlock(UnlockVerdict.POLICY_REFUSED if too_old else UnlockVerdict.ALLOWED)
 
+    async def running(self, contract_id: str) -> datetime | None:
+        held = [unlock.until for owner, unlock in self.written.values() if owner == contract_id]
+        return next((until for until in held if until and until > datetime.now(ZONE)), None)
+
     async def find(self, key: str) -> Unlock | None:
         return self.written[key][1] if key in self.written else None
 
@@ -120,11 +126,11 @@ class FakeLedger:
 
 @dataclass
 class Rig:
-    """`control`: speaks to the simulator's other port."""
+    """`control`: speaks to the simulator's other port; None for our own tables."""
 
     name: str
     erp: Erp
-    control: httpx.Client
+    control: httpx.Client | None
     world: DemoWorld
 
     @property
@@ -132,24 +138,27 @@ class Rig:
         return (READS | CHANGES) - LACKS[self.name]
 
     def fault(self, kind: str, **more: Any) -> None:
+        assert self.control
         self.control.post("/_sim/fault", json={"fault": kind, **more}).raise_for_status()
 
     def hurry(self) -> float:
         """From here on each operation has so many seconds."""
-        self.erp.http.deadline_s = HURRY_S  # type: ignore[attr-defined]
+        self.erp.http.deadline_s = self.erp.http.change_deadline_s = HURRY_S  # type: ignore[attr-defined]
         return HURRY_S
 
     def well(self) -> None:
         """No fault and no hurry any more; what was done stays."""
-        self.erp.http.deadline_s = DEADLINE_S  # type: ignore[attr-defined]
+        self.erp.http.deadline_s = self.erp.http.change_deadline_s = DEADLINE_S  # type: ignore[attr-defined]
         self.fault("none")
 
     def done(self, what: str) -> list[Any]:
+        assert self.control
         found: list[Any] = self.control.get("/_sim/state").json()[what]
         return found
 
     def reset(self) -> None:
         """As new; nothing has been done."""
+        assert self.control
         self.control.post("/_sim/reset").raise_for_status()
 
     async def contracts(self, subscriber: DemoSubscriber) -> list[Contract]:
@@ -176,7 +185,8 @@ class Rig:
         line, blocked, owing = await self.contract("los"), await self.contract("blocked"), await self.invoice("overdue")
         in_a_week = datetime.now(ZONE) + timedelta(days=7)
         mail = self.world.story("overdue").subscriber.emails[0]
-        note_on = self.world.story("open_ticket").contracts[0].tickets[0].reference
+        waiting = await self.contract("open_ticket")
+        note_on = (await value(erp.list_tickets(waiting.id)))[0].reference
         ticket = {"subject": "Sem conexão", "text": "Luz vermelha"}
         return {
             "find_by_document": lambda: erp.find_by_document(demo.document),
@@ -185,23 +195,27 @@ class Rig:
             "list_contracts": lambda: erp.list_contracts(line.subscriber_id),
             "open_invoices": lambda: erp.open_invoices(blocked.id),
             "invoice_payload": lambda: erp.invoice_payload(owing),
-            "send_invoice": lambda again=False: erp.send_invoice(owing, SendChannel.EMAIL, mail, key=KEY, again=again),
+            "send_invoice": lambda again=False: erp.send_invoice(
+                owing, SendChannel.EMAIL, mail, key=wish("send_invoice"), again=again
+            ),
             "may_unlock": lambda: erp.may_unlock(blocked.id),
-            "trust_unlock": lambda again=False: erp.trust_unlock(blocked.id, key=KEY, again=again),
-            "promise": lambda again=False: erp.promise(blocked.id, in_a_week.date(), key=KEY, again=again),
+            "trust_unlock": lambda again=False: erp.trust_unlock(blocked.id, key=wish("trust_unlock"), again=again),
+            "promise": lambda again=False: erp.promise(blocked.id, in_a_week.date(), key=wish("promise"), again=again),
             "open_ticket": lambda again=False: erp.open_ticket(
-                line.id, **ticket, protocol="263270000017", key=KEY, again=again
+                line.id, **ticket, protocol="263270000017", key=wish("open_ticket"), again=again
             ),
             "list_tickets": lambda: erp.list_tickets(line.id),
-            "add_note": lambda again=False: erp.add_note(note_on, "Cliente ligou", key=KEY, again=again),
-            "open_order": lambda again=False: erp.open_order(line.id, **ticket, at=in_a_week, key=KEY, again=again),
+            "add_note": lambda again=False: erp.add_note(note_on, "Cliente ligou", key=wish("add_note"), again=again),
+            "open_order": lambda again=False: erp.open_order(
+                line.id, **ticket, at=in_a_week, key=wish("open_order"), again=again
+            ),
             "connection": lambda: erp.connection(line),
             "optical": lambda: erp.optical(line),
-            "reboot_cpe": lambda again=False: erp.reboot_cpe(line, key=KEY, again=again),
+            "reboot_cpe": lambda again=False: erp.reboot_cpe(line, key=wish("reboot_cpe"), again=again),
             "outages": lambda: erp.outages(line),
             "coverage": lambda: erp.coverage(**PLACE),
             "plans": lambda: erp.plans("Centro"),
-            "open_lead": lambda again=False: erp.open_lead(WISH, key=KEY, again=again),
+            "open_lead": lambda again=False: erp.open_lead(WISH, key=wish("open_lead"), again=again),
             "notify_attendant": lambda again=False: erp.notify_attendant("101", demo.phones[0], "Liga de novo"),
         }
 
@@ -214,3 +228,8 @@ async def value(asking: Awaitable[Reply[Any]]) -> Any:
 
 def place_of(demo: DemoContract) -> tuple[str, str]:
     return demo.contract.street, demo.contract.house
+
+
+def wish(operation: str) -> str:
+    """The key of the wish for this, the same for every try."""
+    return uuid5(NAMESPACE_OID, operation).hex

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.erp.rigs import CHANGES, LACKS, READS, Rig, place_of, value
+from tests.contracts.erp.rigs import CANNOT_LOOK, CHANGES, LACKS, READS, Rig, place_of, value
 from ura.demo.subscribers import demo_world
 from ura.erp import Answer, ContractStatus, SendChannel, SessionState, UnlockVerdict, Unsupported
 
@@ -30,8 +30,8 @@ COMMON = ["duplicate_rows", "two_contracts"]
 
 
 @pytest.mark.parametrize("story", STORIES)
-async def test_a_story_is_the_same_on_every_system(rig: Rig, story: str) -> None:
-    await _tell(rig, story)
+async def test_a_story_is_the_same_on_every_system(any_rig: Rig, story: str) -> None:
+    await _tell(any_rig, story)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ async def test_a_story_is_the_same_on_every_system(rig: Rig, story: str) -> None
 )
 async def test_stories_stay_the_same_whatever_a_version_does_differently(rig: Rig, oddity: str) -> None:
     rig.fault(oddity)
-    for story in ("in_order", "blocked", "two_contracts", "los", "company_letters", "cancelled"):
+    for story in ("blocked", "two_contracts", "los", "company_letters"):
         await _tell(rig, story, twins=oddity == "two_contracts")
     contract = await rig.contract("blocked")
     unlocked = await value(rig.erp.trust_unlock(contract.id, key="k" * 32))
@@ -80,59 +80,74 @@ async def _tell(rig: Rig, story: str, *, twins: bool = False) -> None:
             assert (payload.line, payload.pix) == (payloads[invoice.due_on].line, payloads[invoice.due_on].pix)
 
         tickets = await value(rig.erp.list_tickets(contract.id))
-        assert [each.reference for each in tickets] == [each.reference for each in expected.tickets]
+        if rig.name == "local":  # gives them ids of its own
+            assert len(tickets) == len(expected.tickets)
+        else:
+            assert [each.reference for each in tickets] == [each.reference for each in expected.tickets]
         await _tell_line(rig, contract, expected)
 
 
 async def _tell_line(rig: Rig, contract: Any, expected: Any) -> None:
-    if "connection" in rig.can:
-        connection = await value(rig.erp.connection(contract))
+    told = await rig.erp.connection(contract)
+    if isinstance(told, Answer):
+        connection = told.value
         assert connection.state is expected.connection.state
         if connection.state is not SessionState.UNKNOWN:
+            assert connection.since
             assert abs(connection.since - expected.connection.since) < timedelta(minutes=2)
-    if "optical" in rig.can:
-        optical = await value(rig.erp.optical(contract))
+    else:  # our own tables say nothing where nothing was written
+        assert "connection" not in rig.can or (rig.name == "local" and expected.connection.since is None)
+    seen = await rig.erp.optical(contract)
+    if isinstance(seen, Answer):
+        optical = seen.value
         assert (optical.los or False) == (expected.optical.los or False)
         if rig.name != "hubsoft":  # tells alarms, no power
             assert optical.rx_dbm == expected.optical.rx_dbm
+    else:
+        empty = expected.optical.rx_dbm is None and expected.optical.los is None
+        assert "optical" not in rig.can or (rig.name == "local" and empty)
     if "outages" in rig.can:
         touching = await value(rig.erp.outages(contract))
         assert [each.text for each in touching] == [each.cause for each in rig.world.outages_of(expected.contract.id)]
 
 
-async def test_who_shares_a_number_is_found_with_the_others(rig: Rig) -> None:
-    if "find_by_phone" not in rig.can:
-        assert isinstance(await rig.erp.find_by_phone("+551133331115"), Unsupported)
+async def test_who_shares_a_number_is_found_with_the_others(any_rig: Rig) -> None:
+    if "find_by_phone" not in any_rig.can:
+        assert isinstance(await any_rig.erp.find_by_phone("+551133331115"), Unsupported)
         return
-    sharing = [each.subscriber.name for each in rig.world.subscribers if each.story == "shared_phone"]
-    found = await value(rig.erp.find_by_phone("+551133331115"))
+    sharing = [each.subscriber.name for each in any_rig.world.subscribers if each.story == "shared_phone"]
+    found = await value(any_rig.erp.find_by_phone("+551133331115"))
     assert sorted(each.name.casefold() for each in found) == sorted(name.casefold() for name in sharing)
-    assert await value(rig.erp.find_by_phone("+5511955550199")) == ()
+    assert await value(any_rig.erp.find_by_phone("+5511955550199")) == ()
 
 
-async def test_nobody_is_an_answer(rig: Rig) -> None:
-    assert await value(rig.erp.find_by_document("98765432196")) is None
-    assert await value(rig.erp.find_by_contract("999999")) is None
+async def test_nobody_is_an_answer(any_rig: Rig) -> None:
+    assert await value(any_rig.erp.find_by_document("98765432196")) is None
+    assert await value(any_rig.erp.find_by_contract("999999")) is None
 
 
 @pytest.mark.parametrize("story", sorted(VERDICTS))
-async def test_a_trust_unlock_is_granted_or_refused_with_its_reason(rig: Rig, story: str) -> None:
-    contract = await rig.contract(story)
+async def test_a_trust_unlock_is_granted_or_refused_with_its_reason(any_rig: Rig, story: str) -> None:
+    contract = await any_rig.contract(story)
     wanted = VERDICTS[story]
-    before = (await value(rig.erp.may_unlock(contract.id))).verdict
-    told = await value(rig.erp.trust_unlock(contract.id, key="a" * 32))
+    before = (await value(any_rig.erp.may_unlock(contract.id))).verdict
+    told = await value(any_rig.erp.trust_unlock(contract.id, key="a" * 32))
     assert told.verdict is wanted
     if wanted is UnlockVerdict.GRANTED:
         assert before is UnlockVerdict.ALLOWED
         assert told.until > datetime.now(UTC)
-        assert (await rig.contract(story)).status is ContractStatus.UNLOCKED
-        assert (await value(rig.erp.may_unlock(contract.id))).verdict is UnlockVerdict.ALREADY_ACTIVE
-        assert (await value(rig.erp.trust_unlock(contract.id, key="b" * 32))).verdict is UnlockVerdict.ALREADY_ACTIVE
-        assert len(rig.done("unlocks")) == 1
+        assert (await any_rig.contract(story)).status is ContractStatus.UNLOCKED
+        assert (await value(any_rig.erp.may_unlock(contract.id))).verdict is UnlockVerdict.ALREADY_ACTIVE
+        assert (
+            await value(any_rig.erp.trust_unlock(contract.id, key="b" * 32))
+        ).verdict is UnlockVerdict.ALREADY_ACTIVE
+        if any_rig.control:
+            assert len(any_rig.done("unlocks")) == 1
     else:
         # Systems that keep their rules to themselves say so only when it is tried.
         assert before in (wanted, UnlockVerdict.ALLOWED)
-        assert rig.done("unlocks") == []
+        if any_rig.control:
+            assert any_rig.done("unlocks") == []
 
 
 async def test_a_contract_that_is_not_there_is_not_unlocked(rig: Rig) -> None:
@@ -142,18 +157,18 @@ async def test_a_contract_that_is_not_there_is_not_unlocked(rig: Rig) -> None:
         assert reply.value.verdict is UnlockVerdict.UNKNOWN_CONTRACT
 
 
-async def test_every_operation_is_answered_or_unsupported_with_source_and_age(rig: Rig) -> None:
-    asks = await rig.asks()
+async def test_every_operation_is_answered_or_unsupported_with_source_and_age(any_rig: Rig) -> None:
+    asks = await any_rig.asks()
     assert set(asks) == READS | CHANGES
     for operation, ask in asks.items():
-        if operation == "promise":  # the same contract has just been unlocked
-            rig.reset()
+        if operation == "promise" and any_rig.control:  # the same contract has just been unlocked
+            any_rig.reset()
         reply = await ask()
-        if operation in LACKS[rig.name]:
-            assert reply == Unsupported(rig.name, operation)
+        if operation in LACKS[any_rig.name]:
+            assert reply == Unsupported(any_rig.name, operation)
             continue
         assert isinstance(reply, Answer), operation
-        assert reply.source == rig.name
+        assert reply.source == any_rig.name
         age = datetime.now(UTC) - reply.as_of
         assert timedelta(0) <= age < timedelta(hours=2 if operation == "optical" else 0, seconds=20), operation
 
@@ -212,9 +227,22 @@ async def test_an_order_carries_its_slot_and_the_ticket_our_protocol(rig: Rig) -
         assert len(rig.done("orders")) == 1
 
 
-async def test_a_contract_is_known_by_its_place(rig: Rig) -> None:
-    subscriber = rig.world.story("two_contracts")
-    contracts = await rig.contracts(subscriber)
+async def test_a_contract_is_known_by_its_place(any_rig: Rig) -> None:
+    subscriber = any_rig.world.story("two_contracts")
+    contracts = await any_rig.contracts(subscriber)
     assert {(each.street, each.house) for each in contracts} == {place_of(each) for each in subscriber.contracts}
-    owed = [len(await value(rig.erp.open_invoices(each.id))) for each in contracts]
+    owed = [len(await value(any_rig.erp.open_invoices(each.id))) for each in contracts]
     assert owed == [1, 1]  # each its own
+
+
+async def test_the_same_wish_told_twice_is_one(any_rig: Rig) -> None:
+    for operation, ask in (await any_rig.asks()).items():
+        if operation not in ("trust_unlock", "open_ticket", "open_order", "open_lead"):
+            continue
+        if operation in LACKS[any_rig.name] or operation in CANNOT_LOOK[any_rig.name]:
+            continue
+        first, second = await value(ask()), await value(ask(again=True))
+        if operation == "trust_unlock":
+            assert first.verdict is second.verdict is UnlockVerdict.GRANTED
+        else:
+            assert first.reference == second.reference, operation

@@ -1,7 +1,8 @@
 """One request to a provider's system: who asks gets an answer that can be read, or ErpUnavailable.
 
 What is the same for all of them, because callers hang on it:
-* a deadline for everything that one operation asks, 8 s unless said otherwise, and a body of 2 MiB at the most;
+* a deadline for everything that one operation asks, 8 s for a look and 18 s for a change (the worker can wait, and one
+  that is given up too soon leaves nobody knowing), and a body of 2 MiB at the most;
 * a pool of connections of its own, TLS checked, no redirects followed (a log-in page is no answer), no proxy and no
   cookie: PHP answers the requests of one session one after the other;
 * no URL, no body and no header in a log or an error: tokens and documents stand in them;
@@ -32,6 +33,7 @@ from ura.erp import ErpUnavailable
 from ura.errors import BadInput
 
 DEADLINE_S = 8.0
+CHANGE_DEADLINE_S = 18.0
 BODY_LIMIT = 2 * 1024 * 1024
 CONNECTIONS = 20
 
@@ -69,14 +71,15 @@ def asked(
     method: Callable[Concatenate[A, P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate[A, P], Coroutine[Any, Any, R]]:
     """An adapter's operation: one deadline for all its requests, one line in the log when it fails, and `maybe_done`
-    whatever it failed at. One that calls another is one operation."""
+    whatever it failed at. One that calls another is one operation. Changes are those with a `key`."""
 
     @wraps(method)
     async def ask(self: A, /, *args: P.args, **kwargs: P.kwargs) -> R:
         if _operation.get() is not None:
             return await method(self, *args, **kwargs)
         started = get_running_loop().time()
-        operation = _Operation(started + self.http.deadline_s)
+        deadline_s = self.http.change_deadline_s if "key" in kwargs else self.http.deadline_s
+        operation = _Operation(started + deadline_s)
         token = _operation.set(operation)
         try:
             return await method(self, *args, **kwargs)
@@ -134,6 +137,7 @@ class ErpHttp:
 
     def __init__(self, base_url: str, *, deadline_s: float = DEADLINE_S, ca_file: Path | None = None) -> None:
         self.deadline_s = deadline_s
+        self.change_deadline_s = max(deadline_s, CHANGE_DEADLINE_S)
         self._client = httpx.AsyncClient(
             base_url=_checked(base_url),
             verify=_trust(ca_file),

@@ -63,6 +63,10 @@ class UnlockLedger(Protocol):
         """ALLOWED, or why not by our own rules: USED_THIS_PERIOD, ALREADY_ACTIVE (with `until`), POLICY_REFUSED."""
         ...
 
+    async def running(self, contract_id: str) -> datetime | None:
+        """Until when one of ours holds."""
+        ...
+
     async def find(self, key: str) -> Unlock | None:
         """What this wish has been written down as."""
         ...
@@ -291,11 +295,12 @@ class MkAuth(RemoteErp):
     async def _may(self, contract_id: str, row: Record) -> Unlock:
         if _gone(row):
             return Unlock(UnlockVerdict.BLOCKED_OTHER_REASON)
-        ours = await self._ledger.may(contract_id)
         if not row.yes("bloqueado"):
-            return ours if ours.verdict is UnlockVerdict.ALREADY_ACTIVE else Unlock(UnlockVerdict.NOT_BLOCKED)
+            until = await self._ledger.running(contract_id)
+            return Unlock(UnlockVerdict.ALREADY_ACTIVE if until else UnlockVerdict.NOT_BLOCKED, until)
         if not await self._titles("vencido", row.need("login")):
             return Unlock(UnlockVerdict.BLOCKED_OTHER_REASON)
+        ours = await self._ledger.may(contract_id)
         # Blocked although our unlock still runs: the panel blocked again, and has its reason.
         return Unlock(UnlockVerdict.USED_THIS_PERIOD) if ours.verdict is UnlockVerdict.ALREADY_ACTIVE else ours
 
@@ -334,8 +339,8 @@ class MkAuth(RemoteErp):
         if row.yes("bloqueado"):
             overdue = await self._titles("vencido", row.need("login"))
             return ContractStatus.BLOCKED if overdue else ContractStatus.SUSPENDED
-        ours = await self._ledger.may(row.need("id"))
-        return ContractStatus.UNLOCKED if ours.verdict is UnlockVerdict.ALREADY_ACTIVE else ContractStatus.ACTIVE
+        until = await self._ledger.running(row.need("id"))
+        return ContractStatus.UNLOCKED if until else ContractStatus.ACTIVE
 
 
 def _subscriber(row: Record) -> Subscriber:
