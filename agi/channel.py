@@ -37,6 +37,10 @@ class PhoneChannel:
         keys, in_time = await self._ask(sound, timeout_s=timeout_s, max_digits=max_digits)
         return "#" if in_time and not keys and max_digits == 1 else keys
 
+    async def listen(self, seconds: float) -> str:
+        """The key pressed in that time, `#` too; "" when there was none."""
+        return await self.collect((), max_digits=1, timeout_s=seconds)
+
     async def record(self, prompts: Sequence[str], *, recording_id: str, max_s: int) -> float:
         """Record `<recording_id>.wav` until `#`, silence or `max_s`. A caller who hangs up after speaking has left a
         message: its length is returned, and the next command raises HungUp."""

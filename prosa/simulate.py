@@ -59,6 +59,10 @@ class TerminalChannel:
         self.write(f"    [{entry}]" if entry else f"    [ ] {timeout_s:g} s")
         return entry.removesuffix("#")[:max_digits]
 
+    async def listen(self, seconds: float) -> str:
+        await asyncio.sleep(seconds)
+        return ""
+
     async def record(self, prompts: Sequence[str], *, recording_id: str, max_s: int) -> float:
         self._hear(prompts)
         entry = self._next()

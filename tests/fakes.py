@@ -49,6 +49,10 @@ class FakeChannel:
             raise HungUp
         return pressed
 
+    async def listen(self, seconds: float) -> str:
+        await asyncio.sleep(seconds)
+        return ""
+
     async def record(self, prompts: Sequence[str], *, recording_id: str, max_s: int) -> float:
         self._hear(prompts)
         self.recordings.append(recording_id)

@@ -74,6 +74,12 @@ async def test_collecting_without_a_prompt_just_waits(line: Line, channel: Phone
     assert await line.asked() == 'GET DATA "" 5000 1'
 
 
+async def test_listening_is_a_short_silent_command_that_a_key_ends(line: Line, channel: PhoneChannel) -> None:
+    line.says("200 result= (timeout)\n200 result=7\n200 result=\n")
+    assert [await channel.listen(0.04) for _ in range(3)] == ["", "7", "#"]
+    assert await line.asked() == 'GET DATA "" 40 1'
+
+
 async def test_a_joined_file_that_asterisk_cannot_open_is_played_piece_by_piece(
     line: Line, channel: PhoneChannel
 ) -> None:

@@ -1,5 +1,6 @@
 """The native dialplan that plays the same files and reads the same keys as our flow does on a given path."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -39,6 +40,10 @@ class _Notebook:
         if not self.keys:
             raise HungUp
         return self.keys.pop(0)
+
+    async def listen(self, seconds: float) -> str:
+        await asyncio.sleep(seconds)
+        return ""
 
     async def record(self, prompts: Sequence[str], *, recording_id: str, max_s: int) -> float:
         raise HungUp

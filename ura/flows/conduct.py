@@ -35,6 +35,8 @@ log = structlog.get_logger("ura.flows.conduct")
 Json = Any
 FILLER_AFTER_S = 1.0
 FILLER_EVERY_S = 4.0
+UNHEARD_S = 0.05  # an answer that comes at once is not kept waiting for somebody who listens
+LISTEN_S = 0.04
 ACT_DEADLINE_S = 5.0
 
 
@@ -51,6 +53,10 @@ class Channel(Protocol):
 
     async def collect(self, prompts: Sequence[str], *, max_digits: int, timeout_s: float) -> str:
         """Play, and collect; the first key cuts the prompt, `#` ends early. "" when nothing was pressed."""
+        ...
+
+    async def listen(self, seconds: float) -> str:
+        """The key pressed in that time, at once; "" when there was none. Nothing is heard."""
         ...
 
     async def record(self, prompts: Sequence[str], *, recording_id: str, max_s: int) -> float:
@@ -289,21 +295,25 @@ class _Conductor:
         self, waited_for: "asyncio.Future[Any]", deadline_s: float, fillers: tuple[str, str], *, until: str = ""
     ) -> str:
         """Wait, and let the caller hear in time, and again and again, that somebody is there. The keys pressed
-        meanwhile; the key `until` ends the waiting."""
+        meanwhile; once the caller has heard so, the key `until` ends the waiting (before, it is one typed ahead).
+        For keys we must listen: what is pressed between two commands, Asterisk throws away (res_agi.c 22, run_agi)."""
         now = asyncio.get_running_loop().time
-        digits, (filler, still) = "", fillers
+        digits, told, (filler, still) = "", False, fillers
         ends, due = now() + deadline_s, now() + (FILLER_AFTER_S if filler else deadline_s)
+        await asyncio.wait({waited_for}, timeout=min(UNHEARD_S, ends - now(), due - now()))
         while True:
-            await asyncio.wait({waited_for}, timeout=max(0.0, min(ends, due) - now()))
+            left_s = min(ends, due) - now()
             if waited_for.done() or now() >= ends:
                 return digits
-            if now() < due:
-                continue
-            due = now() + FILLER_EVERY_S
-            digits += await self.channel.play([filler])
-            if until and until in digits:
+            if left_s > 0:
+                keys = await self.channel.listen(min(LISTEN_S, left_s))
+            else:
+                told, due = True, now() + FILLER_EVERY_S
+                keys = await self.channel.play([filler])
+                filler = still or filler
+            digits += keys
+            if told and until and until in keys:
                 return digits
-            filler = still or filler
 
     # -- the record
 

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from prosa.caller import Call as Phoned
 from prosa.caller import Caller
 from tests.bench.measure import family
 from tests.live.conftest import House, eventually
+from tests.live.drills.crowd import Crowd
 from tests.live.drills.tools import (
     LANDLINE,
     Listening,
@@ -30,7 +32,7 @@ from tests.live.drills.tools import (
     until,
     workers,
 )
-from ura.models import Call
+from ura.models import Call, CallStep
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(150)]
 
@@ -170,6 +172,21 @@ async def test_random_keys_all_the_time_never_leave_a_caller_stuck_or_without_a_
         calls = await asyncio.gather(*(again_and_again(phone, seed) for seed in range(4)))
     assert min(calls) >= 1
     await no_channels(house)
+
+
+async def test_twenty_who_type_the_whole_way_at_once_arrive_without_a_lost_key(house: House, tmp_path: Path) -> None:
+    """Keys of 100 ms with 80 ms between them: sales, for the home, the second city."""
+    first = 5519975200000
+    async with Crowd(tmp_path / "quick", house.settings.sip_port, first_number=first) as crowd:
+        crowd.dial(LANDLINE, [(1.5, "1"), (1.68, "1"), (1.86, "2")], 4, calls=20, per_second=20, at_once=20)
+        result = await crowd.ended(30)
+        assert result.failed == 0, crowd.complaints()
+    records = [await closed(house, f"+{first + n}") for n in range(20)]
+    async with house.sessions() as session:
+        mine = CallStep.call_id.in_([record.id for record in records])
+        steps = list(await session.scalars(select(CallStep).where(mine, CallStep.event == "digits")))
+    cities = [step for step in steps if step.node.endswith("neighbourhood") and step.detail.get("keys") == "2"]
+    assert sorted(step.call_id for step in cities) == sorted(record.id for record in records)
 
 
 # --- who they say they are

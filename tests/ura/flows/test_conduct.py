@@ -184,6 +184,60 @@ async def test_a_slow_lookup_is_bridged_and_keys_pressed_meanwhile_count() -> No
     assert house.recorder.count("lookup_failed") == 0
 
 
+async def test_keys_pressed_while_a_lookup_lasts_count_long_before_anything_is_said() -> None:
+    pressed = asyncio.Event()
+
+    class Typist(FakeChannel):
+        async def listen(self, seconds: float) -> str:
+            if pressed.is_set():
+                return await super().listen(seconds)
+            pressed.set()
+            return "6"
+
+    class Slow(FakeLookups):
+        async def __call__(self, name: str, args: dict[str, Any]) -> dict[str, Any]:
+            await pressed.wait()
+            return await super().__call__(name, args)
+
+    house = House(Typist(["1"]), lookups=Slow())
+    assert (await house.call()).reason == "done"
+    assert "system.one_moment" not in house.channel.heard
+
+
+async def test_the_person_key_typed_ahead_ends_no_waiting() -> None:
+    """Who types a number ahead may have a nine in it; nobody has said yet that there is anything to wait for."""
+    pressed = asyncio.Event()
+
+    class Typist(FakeChannel):
+        async def listen(self, seconds: float) -> str:
+            if pressed.is_set():
+                return await super().listen(seconds)
+            pressed.set()
+            return "9"
+
+    class Slow(FakeLookups):
+        async def __call__(self, name: str, args: dict[str, Any]) -> dict[str, Any]:
+            await pressed.wait()
+            await asyncio.sleep(0.01)
+            return {"count": 0}
+
+    house = House(Typist(), lookups=Slow())
+    result = await house.call(make_flow({**ASK, "deadline_s": 15, "failed": "goodbye"}, menu("main", k3="goodbye")))
+    assert (result.kind, result.queue) == ("queue", "l1")  # at the question that came next
+    assert house.recorder.count("lookup_failed") == 0
+    assert house.recorder.count("lookup") == 1
+
+
+async def test_an_answer_that_comes_at_once_is_not_kept_waiting_for_keys() -> None:
+    class Deaf(FakeChannel):
+        async def listen(self, seconds: float) -> str:
+            raise AssertionError("nobody needs to listen")
+
+    house = House(Deaf(["1", "6"]))
+    assert (await house.call()).reason == "done"
+    assert house.recorder.count("lookup_failed") == 0
+
+
 ASK = {"key": "ask", "type": "lookup", "name": "recent_calls", "into": "x", "deadline_s": 0.1, "next": "main"}
 ASKING = make_flow(ASK | {"failed": "goodbye"}, menu("main", k3="goodbye"))
 
