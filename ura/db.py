@@ -55,7 +55,10 @@ def make_engine(url: str) -> AsyncEngine:
     if target.get_backend_name() == "sqlite":
         return _sqlite_engine(target)
     return create_async_engine(
-        url, pool_pre_ping=True, connect_args={"connect_timeout": 2, "options": "-c statement_timeout=2000"}
+        url,
+        hide_parameters=True,  # an error that quotes its statement must not bring names and numbers into a log
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 2, "options": "-c statement_timeout=2000"},
     )
 
 
@@ -64,7 +67,7 @@ def _sqlite_engine(target: URL) -> AsyncEngine:
     connection keeps to its file whatever the file is called now: one whose file was moved, or replaced by a backup,
     would go on writing where nobody looks. So it is given up before its next use."""
     path = os.path.abspath(target.database or "")
-    engine = create_async_engine(target, async_creator=connector(f"file:{quote(path)}?mode=rw"))
+    engine = create_async_engine(target, hide_parameters=True, async_creator=connector(f"file:{quote(path)}?mode=rw"))
 
     @event.listens_for(engine.sync_engine, "connect")
     def _pragmas(connection: Any, record: Any) -> None:

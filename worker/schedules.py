@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from ura import leads, outages, users, wanted_names
+from ura import leads, outages, subscribers, users, wanted_names
 from ura.db import Sessions
 from ura.settings import Settings
 
@@ -29,8 +29,8 @@ async def every(seconds: float, work: Callable[[], None]) -> None:
 
 
 class Housekeeping:
-    """In the database: each hour log-ins that have ended, each minute news for who waits for the end of an outage, and
-    the sales that calls left open. What fails holds nothing else up."""
+    """In the database: each hour log-ins that have ended and old tries to be recognised, each minute news for who waits
+    for the end of an outage, and the sales that calls left open. What fails holds nothing else up."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
@@ -53,6 +53,7 @@ class Housekeeping:
     async def hourly(self, now: datetime) -> None:
         async with self._sessions.begin() as session:
             await users.forget_old_sessions(session, now=now)
+            await subscribers.forget_old_attempts(session, now=now)
 
     async def minutely(self, now: datetime) -> None:
         async with self._sessions.begin() as session:

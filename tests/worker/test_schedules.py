@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from tests.factories import call_closed, call_opened, lead_saved, make_id
 from ura import leads, rendering, users
 from ura.db import Sessions
-from ura.models import LeadStatus, LoginSession, Role
+from ura.models import AttemptKind, IdentificationAttempt, LeadStatus, LoginSession, Role
 from ura.projection import apply_batch
 from ura.prompts import PromptIndex
 from ura.settings import Settings
@@ -79,9 +79,14 @@ async def test_log_ins_that_have_ended_are_forgotten(sessions: Sessions) -> None
                     expires_at=now - age + timedelta(hours=1),
                 )
             )
+        for age in (timedelta(days=1), timedelta(days=400)):
+            session.add(
+                IdentificationAttempt(id=make_id(), caller="", at=now - age, kind=AttemptKind.DOCUMENT, hit=False)
+            )
     await Housekeeping(sessions).hourly(now)
     async with sessions() as session:
         assert await session.scalar(select(func.count()).select_from(LoginSession)) == 1
+        assert await session.scalar(select(func.count()).select_from(IdentificationAttempt)) == 1
 
 
 def test_the_file_of_waiting_names_is_the_one_that_rendering_writes() -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import imports
 from ura.crypto import Keyring
+from ura.demo.subscribers import streets
 from ura.demo.tables import load_subscribers
 from ura.imports import ImportKind
 from ura.models import Attendant, BusinessHours, Did, Holiday, Queue
@@ -48,7 +49,7 @@ def names() -> list[str]:
     """Every name and condition that callers of the demo hear: what prompts/names.yaml has to list."""
     places = [line.split(";")[:2] for line in _lines("neighbourhoods.csv")]
     plans = [[line.split(";")[1], line.split(";")[5]] for line in _lines("plans.csv")]
-    return list(dict.fromkeys(name for row in [*places, *plans] for name in row))
+    return list(dict.fromkeys(name for row in [*places, *plans, streets()] for name in row))
 
 
 @cache
