@@ -38,7 +38,7 @@ class FieldProblem(BaseModel):
     message: str
 
 
-class Problem(BaseModel):
+class ProblemDetails(BaseModel):
     """RFC 9457. `code` is stable; `detail` is for a person and says what to do."""
 
     type: str
@@ -51,9 +51,9 @@ class Problem(BaseModel):
 
 def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route: these and the ones that every route can have."""
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
     return {
-        status: {"model": Problem, "description": HTTPStatus(status).phrase, "content": content}
+        status: {"model": ProblemDetails, "description": HTTPStatus(status).phrase, "content": content}
         for status in sorted({401, 403, 422, 503, *statuses})
     }
 

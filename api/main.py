@@ -19,6 +19,7 @@ from api.deps import OpenToAll, Wired
 from api.live import Broadcaster
 from api.metrics import Measure, Metrics
 from api.reader import Reader
+from api.reference import Documented
 from api.routes import (
     calls,
     coverage,
@@ -31,6 +32,7 @@ from api.routes import (
     panel_messages,
     panel_outages,
     recordings,
+    reference,
     tickets,
 )
 from api.security import Guard
@@ -81,13 +83,15 @@ def build(config: Settings) -> FastAPI:
                 await reading
             await engine.dispose()
 
-    app = FastAPI(
+    app = Documented(
         title="Prosa",
         version="1",
         summary="Calls, leads, tickets and coverage of a telephone customer service.",
-        description="Errors are RFC 9457 problems. Moments are UTC. Lists are newest first, paged by `next_cursor`.",
+        description="Errors are RFC 9457 problems. Moments are UTC. Lists are newest first, paged by `next_cursor`. "
+        "Send a token as `Authorization: Bearer …`; an administrator makes it, with scopes and an end.",
         openapi_url="/api/v1/openapi.json",
-        docs_url=None,  # it would fetch its scripts from elsewhere
+        generate_unique_id_function=lambda route: route.name,
+        docs_url=None,  # it would fetch its scripts from elsewhere; ours is api/routes/reference.py
         redoc_url=None,
         lifespan=lifespan,
     )
@@ -97,6 +101,7 @@ def build(config: Settings) -> FastAPI:
     api = APIRouter(prefix="/api/v1")
     for noun in (calls, recordings, leads, tickets, outages, coverage, flows, health):
         api.include_router(noun.router)
+    api.include_router(reference.router)
     app.include_router(api)
     app.include_router(panel.router)
     app.include_router(panel_outages.router)

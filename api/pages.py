@@ -62,6 +62,11 @@ def address(text: str, whole: bool) -> str:
     return text if whole else f"{name[:1]}•••@{domain}"
 
 
+def anchor(name: str) -> str:
+    """A name as the end of an address: "shape-Page-of-CallSummary"."""
+    return "shape-" + name.replace(" ", "-")
+
+
 def _hide_digits(text: str, *, keep_first: int, hide_until: int) -> list[str]:
     count, out = 0, []
     for character in text:
@@ -99,6 +104,7 @@ class Pages:
             phone=phone,
             address=address,
             summary=summaries.told,
+            anchor=anchor,
             protocol=protocol,
             clock=lambda moment: self._local(moment).strftime("%H:%M:%S"),
             day=self._day,

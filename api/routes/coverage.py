@@ -72,7 +72,7 @@ async def list_neighbourhoods(_actor: CoverageReader, session: SessionDep, city_
 
 
 @router.get("/coverage/check", tags=["coverage"], summary="Is this covered? By CEP or by name", responses=described())
-async def check(
+async def check_coverage(
     _actor: CoverageReader,
     session: SessionDep,
     cep: Annotated[str, Query(max_length=10, description="8 digits, with or without the hyphen.")] = "",

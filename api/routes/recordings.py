@@ -21,7 +21,7 @@ MEDIA_TYPE = "audio/wav"
     response_class=FileResponse,
     responses={200: {"content": {MEDIA_TYPE: {}}, "description": "The sound."}, **described(404)},
 )
-async def hear(
+async def hear_recording(
     actor: RecordingHearer,
     session: SessionDep,
     things: WiredDep,

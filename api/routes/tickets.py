@@ -153,7 +153,7 @@ async def get_ticket(actor: TicketReader, session: SessionDep, ticket_id: str) -
 
 
 @router.post("/{ticket_id}/comments", status_code=201, summary="Comment on a ticket", responses=described(404))
-async def comment(
+async def comment_on_ticket(
     actor: TicketWriter, session: SessionDep, ticket_id: str, remark: Remark, key: IdempotencyKey = None
 ) -> TicketEventAnswer:
     ticket = await tickets.get_ticket(session, ticket_id)
