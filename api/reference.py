@@ -42,11 +42,11 @@ class Documented(FastAPI):
 
 def permissions(app: FastAPI) -> dict[tuple[str, str], str]:
     """(path, method) → the permission it takes. Routes that are open to all are left out."""
-    found = {}
+    found: dict[tuple[str, str], str] = {}
     for route in iter_route_contexts(app.routes):
         if isinstance(route.original_route, APIRoute):
             for rule in _rules(route.dependant):
-                found.update({(route.path, method.lower()): str(rule.permission) for method in route.methods})
+                found |= {(route.path or "", method.lower()): str(rule.permission) for method in route.methods or ()}
     return found
 
 
