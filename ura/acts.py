@@ -6,7 +6,7 @@ the same act.
 
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 from uuid import UUID, uuid5
 
 from ura import phones
@@ -253,7 +253,7 @@ class Acts:
         moment = datetime.fromisoformat(str(given))
         return (moment if moment.tzinfo else moment.replace(tzinfo=self._zone)).astimezone(UTC).isoformat()
 
-    _acts: "dict[str, Callable[[Acts, Args, str], _Done]]" = {  # noqa: RUF012
+    _acts: ClassVar["dict[str, Callable[[Acts, Args, str], _Done]]"] = {
         "save_lead": _save_lead,
         "join_waiting_list": _join_waiting_list,
         "open_ticket": _open_ticket,

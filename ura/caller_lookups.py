@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from time import monotonic
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -391,7 +391,7 @@ class CallerLookups:
             return None
         return moment.astimezone(self._house.zone).replace(tzinfo=None).isoformat(timespec="minutes")
 
-    _lookups: "dict[str, Callable[[CallerLookups, Args], Awaitable[dict[str, Json]]]]" = {  # noqa: RUF012
+    _lookups: ClassVar["dict[str, Callable[[CallerLookups, Args], Awaitable[dict[str, Json]]]]"] = {
         "who_calls": _who_calls,
         "find_subscriber": _find_subscriber,
         "check_factor": _check_factor,

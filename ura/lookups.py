@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -113,7 +113,7 @@ class Lookups:
         count = await calls.count_between(session, caller=str(args["caller"] or ""), since=since, until=until)
         return {"count": count}
 
-    _lookups: "dict[str, Callable[[Lookups, AsyncSession, Args], Awaitable[dict[str, Json]]]]" = {  # noqa: RUF012
+    _lookups: ClassVar["dict[str, Callable[[Lookups, AsyncSession, Args], Awaitable[dict[str, Json]]]]"] = {
         "cities": _cities,
         "neighbourhoods": _neighbourhoods,
         "neighbourhoods_by_keys": _by_keys,

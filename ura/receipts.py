@@ -17,12 +17,16 @@ from ura.models import OutboxMessage, OutboxState, Problem
 S = OutboxState
 
 
+# What becomes of a message that was sent.
+Told = Literal[OutboxState.SENT, OutboxState.DELIVERED, OutboxState.READ, OutboxState.FAILED]
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """`message_id`: our own id, when the gateway gives it back; `provider_id`: the gateway's."""
 
     provider: str
-    state: Literal[OutboxState.SENT, OutboxState.DELIVERED, OutboxState.READ, OutboxState.FAILED]
+    state: Told
     provider_id: str = ""
     message_id: str = ""
     problem: Problem = Problem.UNDELIVERED  # of a failure

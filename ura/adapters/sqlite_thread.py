@@ -48,7 +48,7 @@ class Connection(aiosqlite.Connection):
     _settled = True  # the last trip came back: what it left behind is known
 
     @contextmanager
-    async def cursor(self) -> Cursor:  # type: ignore[override]
+    async def cursor(self) -> Cursor:  # type: ignore[override]  # less than aiosqlite's, all that SQLAlchemy needs
         return Cursor(self)
 
     async def run(self, method: str, sql: str, values: Any) -> Found:
@@ -79,7 +79,7 @@ class Connection(aiosqlite.Connection):
 
     async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         self._settled = False
-        result = await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]
+        result = await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]  # aiosqlite gives no types here
         self._settled = True
         return result
 

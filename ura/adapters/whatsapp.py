@@ -17,7 +17,7 @@ from ura.erp import SendChannel
 from ura.gateways import NeverTaken, Outgoing, TryLater, UnknownAddress
 from ura.models import OutboxState, Problem
 from ura.opt_outs import Reply
-from ura.receipts import Receipt
+from ura.receipts import Receipt, Told
 
 NAME = "whatsapp"
 LANGUAGE = "pt_BR"
@@ -29,7 +29,7 @@ LATER = frozenset(
     {0, 1, 2, 3, 4, 10, 190, 368, 80007, 130429, 131000, 131005, 131016, 131031, 131042, 131048, 131049, 131056, 131057}
     | {132001, 132007, 132015, 132016, 133004, 133010, *range(200, 300)}
 )
-STATES = {
+STATES: dict[str, Told] = {
     "sent": OutboxState.SENT,
     "delivered": OutboxState.DELIVERED,
     "read": OutboxState.READ,
@@ -134,7 +134,7 @@ def _receipt(status: Any) -> Receipt:
     words = text_at(status, "errors.0.error_data.details") or text_at(status, "errors.0.title")
     return Receipt(
         NAME,
-        STATES[text_at(status, "status")],  # type: ignore[arg-type]
+        STATES[text_at(status, "status")],
         provider_id=text_at(status, "id")[:200],
         message_id=text_at(status, "biz_opaque_callback_data"),
         problem=Problem.UNKNOWN_ADDRESS if code in UNKNOWN else Problem.UNDELIVERED,

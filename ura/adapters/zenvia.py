@@ -15,10 +15,10 @@ from ura.erp import SendChannel
 from ura.gateways import Outgoing, UnknownAddress
 from ura.models import OutboxState, Problem
 from ura.opt_outs import Reply
-from ura.receipts import Receipt
+from ura.receipts import Receipt, Told
 
 NAME = "zenvia"
-STATES = {
+STATES: dict[str, Told] = {
     "SENT": OutboxState.SENT,
     "DELIVERED": OutboxState.DELIVERED,
     "READ": OutboxState.READ,
@@ -73,7 +73,7 @@ def read_hook(data: Any) -> list[Receipt | Reply]:
         return [
             Receipt(
                 NAME,
-                STATES[code],  # type: ignore[arg-type]
+                STATES[code],
                 provider_id=(text_at(data, "message.id") or text_at(data, "messageId"))[:200],
                 message_id=text_at(data, "message.externalId"),
                 problem=Problem.UNDELIVERED,

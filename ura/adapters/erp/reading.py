@@ -39,7 +39,7 @@ class Record:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Record) and self._fields == other._fields
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # Python's way to say that it has none
 
     def has(self, *names: str) -> bool:
         return any(self._fields.get(name) not in (None, "", [], {}) for name in names)
