@@ -24,9 +24,15 @@ _CNPJ = re.compile(rf"{_EDGE}\d{{2}}\.?\d{{3}}\.?(\d{{3}})/?(\d{{4}})-?\d{{2}}{_
 # has mobiles that go on with any digit), or eight after 2 to 9.
 _PHONE = re.compile(rf"(?<![\w.:/-])\+?(?:55)?\s?\(?[1-9][1-9]\)?\s?(?:9\d{{4}}|[2-9]\d{{3}})[-\s]?(\d{{4}}){_END}")
 
+# PostgreSQL quotes the row that it refused, names and all: "DETAIL:  Failing row contains (…)". Left out to the end of
+# the error, not of the line: a value may have lines of its own.
+_DETAIL = re.compile(r"(DETAIL:[ \t]+).*?(?=\n\[SQL|\nCONTEXT:|\nThe above|\nTraceback|\Z)", re.DOTALL)
+
 
 def redact(text: str) -> str:
-    """The text with CPFs, CNPJs and telephone numbers masked; the last digits of a phone stay, to tell two apart."""
+    """The text with CPFs, CNPJs and telephone numbers masked; the last digits of a phone stay, to tell two apart. What
+    a database quotes of a row is left out."""
+    text = _DETAIL.sub(r"\1(left out)", text)
     text = _CNPJ.sub(r"**.***.\1/\2-**", text)
     text = _PHONE.sub(_phone_or_cpf, text)
     return _CPF.sub(_mask_cpf, text)

@@ -21,6 +21,11 @@ from ura import logs
         ("cpf 12345678909 typed", "cpf ***.456.789-** typed"),
         ("cnpj 11.222.333/0001-81", "cnpj **.***.333/0001-**"),
         ("cnpj 11222333000181", "cnpj **.***.333/0001-**"),
+        (
+            "violates x\nDETAIL:  Failing row contains (1, Ana\nLima).\n[SQL: INSERT]",
+            "violates x\nDETAIL:  (left out)\n[SQL: INSERT]",
+        ),
+        ("violates x\nDETAIL:  Key (name)=(Ana Lima) exists.", "violates x\nDETAIL:  (left out)"),
     ],
 )
 def test_numbers_that_tell_who_it_is_are_masked(written: str, logged: str) -> None:
