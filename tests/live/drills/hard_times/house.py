@@ -18,7 +18,7 @@ from ura.settings import ROOT, Settings
 DATABASE_NAME, NAME_SERVER = "banco.prosa.test", "127.0.0.253"
 JOURNAL_BYTES = 1 << 20
 MAX_CALLS = 40
-DAMAGED = "support.menu"  # its audio is a screech from the beginning
+DAMAGED = "support.menu.short"  # its audio is a screech from the beginning
 LAUNCH = """
 mount --bind "$1/hosts" /etc/hosts
 mount --bind "$1/resolv.conf" /etc/resolv.conf
@@ -79,7 +79,7 @@ def hard_times(folder: Path) -> Iterator[HardTimes]:
     try:
         postgres.start()
         postgres.create("prosa")
-        (folder / "resolv.conf").write_text(f"nameserver {NAME_SERVER}\noptions timeout:5 attempts:2\n")
+        (folder / "resolv.conf").write_text(f"nameserver {NAME_SERVER}\noptions timeout:3 attempts:1\n")
         _write_hosts(folder, database=True)
         shutil.copytree(ROOT / "prompts/audio", folder / "audio")
         voice = _prompt(folder, DAMAGED)

@@ -1,7 +1,5 @@
 """Prompts damaged, missing or empty (R16), and names that no voice engine can be asked to say (R17)."""
 
-import time
-
 import pytest
 from sqlalchemy import select
 
@@ -32,13 +30,13 @@ async def test_a_damaged_missing_or_empty_prompt_is_the_next_best_sentence_and_n
             assert call.first_sound_ms < 2000
         for call in calls:
             await call.heard("fallback.prompt")  # instead of the menu
-        pressed_at = time.monotonic()
         for call in calls:
             await call.press("2")
         for call in calls:
             await call.heard("protocol.intro")
+            await call.press("8")  # cuts it, and is no choice in the menu that follows: that is said again, shorter
         for call in calls:
-            again = await call.heard("fallback.prompt", since=pressed_at, timeout_s=30)  # the damaged support menu
+            again = await call.heard("fallback.prompt", since=call.keys[-1][0])  # the damaged support menu
             before = [one for one in call.hearings() if one.ended_s <= again.started_s + 0.1]
             assert again.started_s - before[-1].ended_s < 2
             await call.hang_up()
