@@ -29,15 +29,23 @@ from agi.server import BACKLOG, Server
 from agi.sounds import Sounds
 from ura import health, logs, phones, queues
 from ura import settings as settings_module
+from ura.adapters import erp as erp_adapters
+from ura.adapters import network as network_adapters
+from ura.billing import Policy
+from ura.caller_lookups import CallerLookups, House
+from ura.crypto import Keyring
 from ura.db import make_engine, make_sessions
 from ura.errors import Unavailable
 from ura.flows.published import PublishedFlows
+from ura.gateways import open_channels
 from ura.journal import Journal
-from ura.lookups import Lookups
+from ura.lookups import Lookups, either
 from ura.prompts import PromptIndex
 from ura.protocol import Protocols
 from ura.remembered import Remembered
 from ura.settings import Settings
+from ura.subscribers import Identification, Limits
+from ura.wanted_names import WantedNames
 
 log = structlog.get_logger("agi.main")
 
@@ -55,11 +63,26 @@ async def serve(settings: Settings, prompts: PromptIndex, sock: socket.socket, p
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     engine = make_engine(settings.db_url)
     sessions = make_sessions(engine)
+    erp = erp_adapters.from_settings(settings, sessions)
+    network = network_adapters.from_settings(settings, sessions, erp)
+    about_callers = CallerLookups(
+        House(
+            erp=erp,
+            identification=Identification(erp, sessions, Keyring.of(settings), Limits.of(settings)),
+            network=network,
+            sessions=sessions,
+            policy=Policy.of(settings),
+            zone=settings.zone,
+            channels=open_channels(settings),
+            can_speak=prompts.can_play,
+            want_name=WantedNames(settings.rendered_dir),
+        )
+    )
     flows = PublishedFlows(sessions, settings.flows_dir)
     journal = Journal(settings.journal_dir, "agi")
     tools = Tools(
         flows=flows,
-        lookups=Remembered(Lookups(sessions, settings)),
+        lookups=either(about_callers, Remembered(Lookups(sessions, settings))),
         journal=journal,
         protocols=Protocols(settings.state_dir / "protocol", settings.node),
         sounds=Sounds(prompts, {"prosa": settings.prompts_dir / "audio", "dyn": settings.rendered_dir}),
@@ -85,6 +108,8 @@ async def serve(settings: Settings, prompts: PromptIndex, sock: socket.socket, p
         async with asyncio.timeout(CLOSE_S):
             await journal.sync()
             journal.close()
+            await network.close()
+            await erp.close()
             await engine.dispose()
 
 

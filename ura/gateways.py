@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
+from ura.erp import SendChannel
 from ura.models.outbox import Problem
+from ura.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,19 @@ class TryLater(NotTaken):
         super().__init__(message)
         self.after = after
         self.maybe_taken = maybe_taken
+
+
+def open_channels(settings: Settings) -> tuple[SendChannel, ...]:
+    """The channels with a way out, in the order in which a caller is offered them; in development the demo inbox takes
+    what has none."""
+    if settings.environment == "development":
+        return (SendChannel.WHATSAPP, SendChannel.SMS, SendChannel.EMAIL)
+    ways = {
+        SendChannel.WHATSAPP: bool(settings.whatsapp_token.get_secret_value()),
+        SendChannel.SMS: bool(settings.sms_url or settings.zenvia_token.get_secret_value()),
+        SendChannel.EMAIL: bool(settings.smtp_host),
+    }
+    return tuple(channel for channel, there in ways.items() if there)
 
 
 class Gateway(Protocol):

@@ -1,9 +1,9 @@
 """What a flow may ask the house. Read only, each within two seconds; trouble is Unavailable, never a false "none"."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,8 +25,26 @@ REPEAT_CALL_WITHIN = timedelta(hours=2)
 THIS_CALL = timedelta(seconds=5)  # a call that began this short ago is the one that asks
 
 
+Ask = Callable[[str, Args], Awaitable[dict[str, Json]]]
+
+
 def utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+def either(first: "NamedLookups", other: Ask) -> Ask:
+    """One function for both: `first` answers what it has a name for."""
+
+    async def ask(name: str, args: Args) -> dict[str, Json]:
+        return await (first if name in first.names else other)(name, args)
+
+    return ask
+
+
+class NamedLookups(Protocol):
+    @property
+    def names(self) -> Collection[str]: ...
+    async def __call__(self, name: str, args: Args) -> dict[str, Json]: ...
 
 
 class Lookups:

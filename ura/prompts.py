@@ -196,14 +196,23 @@ class PromptIndex:
 
         Looks at the disk each time (two microseconds): a file that was lost an hour ago must not become silence.
         """
+        if found := self._fit(key):
+            return found
+        if key not in self._reported:
+            self._reported.add(key)
+            log.error("prompt_unplayable", key=key, heard="the next best prompt", remedy="prosa prompts build")
+        return None
+
+    def can_play(self, key: str) -> bool:
+        """As `file`, without a complaint: a name that nobody has rendered yet is no fault."""
+        return self._fit(key) is not None
+
+    def _fit(self, key: str) -> str | None:
         shipped = self._shipped.get(key)
         if shipped and shipped.is_fit():
             return f"prosa/{shipped.sound}"
         if key.startswith("name.") and KEY.fullmatch(key) and (name := self._find_name(key)) and name.is_fit():
             return f"dyn/{name.sound}"
-        if key not in self._reported:
-            self._reported.add(key)
-            log.error("prompt_unplayable", key=key, heard="the next best prompt", remedy="prosa prompts build")
         return None
 
     def playable(self, keys: Sequence[str]) -> list[str]:
