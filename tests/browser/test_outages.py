@@ -1,7 +1,7 @@
 """The page of outages as the NOC uses it, in a real Chromium."""
 
 import os
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,8 +19,12 @@ from ura.settings import Settings
 
 @pytest.fixture
 async def provider(sessions: Sessions, settings: Settings) -> None:
+    """The demo without its own outage."""
     async with sessions.begin() as session:
         await demo.load_demo(session, settings)
+    async with sessions.begin() as session:
+        for outage in await outages.list_outages(session, over=False):
+            await outages.close_outage(session, outage, closed_by="test", now=datetime.now(UTC))
 
 
 async def look(page: Page, name: str) -> None:
@@ -51,7 +55,7 @@ async def test_an_outage_is_opened_changed_and_closed(panel: Panel, sessions: Se
     await expect(card).to_contain_text("Jardim das Palmeiras, Vale Verde")
     await expect(card).to_contain_text("sem previsão")
     async with sessions.begin() as session:
-        [outage] = await outages.list_outages(session)
+        [outage] = await outages.list_outages(session, over=False)
         heard = {"outage_id": outage.id, "call_id": make_id(), "phone": "+5511987650001", "wants_news": True}
         await apply(session, make_record("outage_heard", **heard, at=outage.started_at))
     later = datetime.now(settings.zone).replace(hour=23, minute=59)
