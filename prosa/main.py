@@ -177,15 +177,6 @@ def flow(context: typer.Context) -> None:
 
 
 @db.command("upgrade")
-@db.command("reseal")
-def db_reseal() -> None:
-    """Seal subscribers' documents anew after PROSA_SECRET_KEY was changed; PROSA_SECRET_KEYS_BEFORE has the old one."""
-    from prosa.resealing import reseal
-
-    changed = _or_refusal(reseal(_settings()))
-    typer.echo(f"{changed} documents sealed anew. PROSA_SECRET_KEYS_BEFORE is needed no more.")
-
-
 def db_upgrade() -> None:
     """Bring the tables to the newest version."""
     from ura.migrate import upgrade
@@ -193,6 +184,15 @@ def db_upgrade() -> None:
     settings = _settings()
     asyncio.run(upgrade(settings.db_url))
     typer.echo("The database is up to date.")
+
+
+@db.command("reseal")
+def db_reseal() -> None:
+    """Seal subscribers' documents anew after PROSA_SECRET_KEY was changed; PROSA_SECRET_KEYS_BEFORE has the old one."""
+    from prosa.resealing import reseal
+
+    changed = _or_refusal(reseal(_settings()))
+    typer.echo(f"{changed} documents sealed anew. PROSA_SECRET_KEYS_BEFORE is needed no more.")
 
 
 @demo.command("load")
@@ -258,6 +258,15 @@ def import_plans(
     _import("plans", file, yes)
 
 
+@imports.command("offers")
+def import_offers(
+    file: Annotated[Path, typer.Argument(help="CSV with ; or , in UTF-8 or Latin-1.", exists=True, dir_okay=False)],
+    yes: Annotated[bool, typer.Option("--yes", help="Store it without asking.")] = False,
+) -> None:
+    """Which plan is offered in which neighbourhood."""
+    _import("offers", file, yes)
+
+
 @imports.command("subscribers")
 def import_subscribers(
     file: Annotated[Path, typer.Argument(help="CSV with ; or , in UTF-8 or Latin-1.", exists=True, dir_okay=False)],
@@ -283,15 +292,6 @@ def import_invoices(
 ) -> None:
     """Number, contract, due date, amount, paid or open, line, PIX. After the contracts."""
     _import("invoices", file, yes)
-
-
-@imports.command("offers")
-def import_offers(
-    file: Annotated[Path, typer.Argument(help="CSV with ; or , in UTF-8 or Latin-1.", exists=True, dir_okay=False)],
-    yes: Annotated[bool, typer.Option("--yes", help="Store it without asking.")] = False,
-) -> None:
-    """Which plan is offered in which neighbourhood."""
-    _import("offers", file, yes)
 
 
 def _import(kind: str, file: Path, yes: bool) -> None:
