@@ -1,6 +1,5 @@
 """The demo's subscribers in our own tables: what the local ERP answers from."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -27,7 +26,9 @@ class LocalWorld:
 
     @property
     def erp(self) -> LocalErp:
-        clock: Callable[[], datetime] = lambda: self.now  # noqa: E731
+        def clock() -> datetime:
+            return self.now
+
         return LocalErp(self.sessions, self.keyring, Policy(), zone=self.settings.zone, clock=clock)
 
     async def subscriber(self, story: str) -> Subscriber:

@@ -1,7 +1,7 @@
 """The panel: log-in, live calls and the last hundred, one call, records that wait."""
 
 from collections.abc import AsyncIterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -79,11 +79,11 @@ def _filter(chosen: Chosen, actor: Actor, things: Wired) -> CallFilter:
     )
 
 
-def _day(text: str, zone: object, *, after: int = 0) -> datetime | None:
+def _day(text: str, zone: tzinfo, *, after: int = 0) -> datetime | None:
     if not text:
         return None
     try:
-        return (datetime.fromisoformat(text) + timedelta(days=after)).replace(tzinfo=zone)  # type: ignore[arg-type]
+        return (datetime.fromisoformat(text) + timedelta(days=after)).replace(tzinfo=zone)
     except (ValueError, OverflowError) as error:
         raise BadInput("Write days as 2026-12-31.") from error
 

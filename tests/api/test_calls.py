@@ -35,7 +35,7 @@ async def test_calls_are_filtered(sessions: Sessions, program: Client) -> None:
     async with program("calls:read", "phones:see") as client:
 
         async def found(**params: object) -> set[str]:
-            answer = await client.get(CALLS, params=params)  # type: ignore[arg-type]
+            answer = await client.get(CALLS, params=params)
             assert answer.status_code == 200, answer.text
             return {call["id"] for call in answer.json()["items"]}
 

@@ -110,7 +110,7 @@ async def test_nothing_is_read_while_nobody_looks_and_one_reader_serves_all() ->
     assert {tuple(calls) for _, calls in told} == {("a",)}
     assert source.asked < 50
     for stream in streams:
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
     assert broadcaster.followers == 0
     now[0] += 1000
     while (await broadcaster.position()) == position:  # a new count begins once the old one was given up

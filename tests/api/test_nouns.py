@@ -41,7 +41,7 @@ async def test_a_program_asks_whether_a_place_is_covered_and_at_what_price(
     async with program("coverage:read", "plans:read") as client:
 
         async def check(**params: object) -> tuple[bool, list[str]]:
-            answer = (await client.get("/api/v1/coverage/check", params=params)).json()  # type: ignore[arg-type]
+            answer = (await client.get("/api/v1/coverage/check", params=params)).json()
             return answer["covered"], [place["name"] for place in answer["neighbourhoods"]]
 
         assert await check(cep="13000-123") == (True, ["Jardim das Palmeiras"])

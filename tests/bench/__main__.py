@@ -52,27 +52,27 @@ def compare(native: dict[str, object], ours: dict[str, object]) -> list[Figure]:
     found: list[Figure] = []
     if "cost" in ours:
         a, b = native["cost"], ours["cost"]
-        ratio = b.per_call_ms / a.per_call_ms  # type: ignore[attr-defined]
+        ratio = b.per_call_ms / a.per_call_ms
         found += [
-            Figure("CPU per 30 s call with five keys", b.per_call_ms, "ms", "", None, a.per_call_ms),  # type: ignore[attr-defined]
+            Figure("CPU per 30 s call with five keys", b.per_call_ms, "ms", "", None, a.per_call_ms),
             Figure("CPU per call, ratio", ratio, "× native", "≤ 1.15", ratio <= 1.15, 1.0),
-            *(Figure(f"  of which {name}", ms, "ms") for name, ms in b.by_group_ms.items()),  # type: ignore[attr-defined]
+            *(Figure(f"  of which {name}", ms, "ms") for name, ms in b.by_group_ms.items()),
         ]
     if "latency" in ours:
         a, b = native["latency"], ours["latency"]
         for name, share, extra in (("median", 0.5, 5.0), ("99 %", 0.99, 20.0)):
-            x, y = percentile(a.key_ms, share), percentile(b.key_ms, share)  # type: ignore[attr-defined]
+            x, y = percentile(a.key_ms, share), percentile(b.key_ms, share)
             found.append(Figure(f"key → next prompt, {name}", y, "ms", f"≤ native + {extra:g}", y <= x + extra, x))
-        answer, native_answer = percentile(b.answer_ms, 0.99), percentile(a.answer_ms, 0.99)  # type: ignore[attr-defined]
-        sound, native_sound = max(b.first_sound_ms), max(a.first_sound_ms)  # type: ignore[attr-defined]
+        answer, native_answer = percentile(b.answer_ms, 0.99), percentile(a.answer_ms, 0.99)
+        sound, native_sound = max(b.first_sound_ms), max(a.first_sound_ms)
         found += [
             Figure("INVITE → answer, 99 %", answer, "ms", "≤ 100", answer <= 100, native_answer),
             Figure("answer → first sound, most", sound, "ms", "≤ 300", sound <= 300, native_sound),
-            Figure("keys that nothing answered", b.silent, "", "0", b.silent == 0, a.silent),  # type: ignore[attr-defined]
-            Figure("UDP datagrams dropped", b.drops, "", "0", b.drops == 0, a.drops),  # type: ignore[attr-defined]
+            Figure("keys that nothing answered", b.silent, "", "0", b.silent == 0, a.silent),
+            Figure("UDP datagrams dropped", b.drops, "", "0", b.drops == 0, a.drops),
         ]
     if "sustained" in ours:
-        run: Sustained = ours["sustained"]  # type: ignore[assignment]
+        run: Sustained = ours["sustained"]
         good = run.load.failed == 0 and run.load.most_at_once >= 0.95 * AT_ONCE
         rate = run.load.calls / run.load.seconds
         found += [
@@ -88,8 +88,8 @@ def compare(native: dict[str, object], ours: dict[str, object]) -> list[Figure]:
             ratio = run.memory_after_mb[name] / before
             found.append(Figure(f"  memory of {name} afterwards", ratio, "× before", "≤ 1.05", ratio <= 1.05))
     if "knee" in ours:
-        x: Knee = native["knee"]  # type: ignore[assignment]
-        y: Knee = ours["knee"]  # type: ignore[assignment]
+        x: Knee = native["knee"]
+        y: Knee = ours["knee"]
         found.append(Figure("knee", y.calls, "calls", "≥ 0.9 × native", y.calls >= 0.9 * x.calls, x.calls))
         for calls, mb in y.agi_mb.items():
             met = mb <= 150 if calls == 300 else None

@@ -28,9 +28,9 @@ def running() -> Iterator[str]:
     port = free_port(SOCK_STREAM)
     quiet = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     make = [programs / "initdb", "-D", folder / "data", "-U", "prosa", "-A", "trust", "-E", "UTF8"]
-    subprocess.run(make, check=True, **quiet, **as_user)  # type: ignore[call-overload]
+    subprocess.run(make, check=True, **quiet, **as_user)
     start = [programs / "postgres", "-D", folder / "data", "-p", str(port), "-k", folder, "-h", "127.0.0.1"]
-    server = subprocess.Popen(start, **quiet, **as_user)  # type: ignore[call-overload]
+    server = subprocess.Popen(start, **quiet, **as_user)
     try:
         for _ in range(200):
             try:

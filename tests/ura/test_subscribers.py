@@ -97,7 +97,7 @@ async def test_a_number_finds_everybody_who_has_it(house: House) -> None:
     assert [each.id for each in reply.value] == ["1015", "1016"]
     nobody = await house.who.by_number("+5511900000000")
     hidden = await house.who.by_number("")
-    assert (nobody.value, hidden.value) == ((), ())  # type: ignore[union-attr]
+    assert (nobody.value, hidden.value) == ((), ())
     assert house.erp.asked["find_by_phone"] == 2
     assert await house.count() == 0
     house.erp.cannot.add("find_by_phone")

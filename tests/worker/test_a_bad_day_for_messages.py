@@ -107,7 +107,7 @@ async def test_each_arrives_with_one_key_or_is_shown_as_failed_and_sent_again(se
         # Every receipt twice: the second changes nothing.
         twice = [sms.read_hook(API, {"id": f"sms-{number}", "status": "delivered"}) for number in range(HOW_MANY)] * 2
         async with sessions.begin() as session:
-            new = [await receipts.apply(session, each, now=now) for told in twice for each in told]  # type: ignore[arg-type]
+            new = [await receipts.apply(session, each, now=now) for told in twice for each in told]
         assert sum(new) == HOW_MANY - len(never)
 
         # A person sends the failed ones again, and the gateway is well.

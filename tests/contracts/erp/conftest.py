@@ -89,7 +89,7 @@ async def remote_rig(system: str, simulators: dict[str, Simulator], world: DemoW
     rig = Rig(system, remote_erp(settings, ledger=FakeLedger(world)), simulator.control, world)
     rig.reset()
     yield rig
-    await rig.erp.close()  # type: ignore[attr-defined]
+    await rig.erp.close()
 
 
 @pytest.fixture

@@ -143,12 +143,12 @@ class Rig:
 
     def hurry(self) -> float:
         """From here on each operation has so many seconds."""
-        self.erp.http.deadline_s = self.erp.http.change_deadline_s = HURRY_S  # type: ignore[attr-defined]
+        self.erp.http.deadline_s = self.erp.http.change_deadline_s = HURRY_S
         return HURRY_S
 
     def well(self) -> None:
         """No fault and no hurry any more; what was done stays."""
-        self.erp.http.deadline_s = self.erp.http.change_deadline_s = DEADLINE_S  # type: ignore[attr-defined]
+        self.erp.http.deadline_s = self.erp.http.change_deadline_s = DEADLINE_S
         self.fault("none")
 
     def done(self, what: str) -> list[Any]:
@@ -223,7 +223,7 @@ class Rig:
 async def value(asking: Awaitable[Reply[Any]]) -> Any:
     """What was answered; an Unsupported here is a mistake of the test."""
     reply = await asking
-    return reply.value  # type: ignore[union-attr]
+    return reply.value
 
 
 def place_of(demo: DemoContract) -> tuple[str, str]:

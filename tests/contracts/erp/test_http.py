@@ -53,7 +53,7 @@ def answering(body: bytes, *headers: str, status: str = "200 OK") -> Handle:
 async def ask(url: str, **more: object) -> object:
     wire = ErpHttp(url, deadline_s=2)
     try:
-        return (await wire.send("GET", "x", **more)).json()  # type: ignore[arg-type]
+        return (await wire.send("GET", "x", **more)).json()
     finally:
         await wire.close()
 
@@ -184,4 +184,4 @@ async def test_an_address_with_tls_or_in_the_house_is_taken(address: str) -> Non
 )
 def test_a_setting_that_is_missing_is_named(erp: str, given: dict[str, str], missing: str) -> None:
     with pytest.raises(BadInput, match=missing):
-        remote_erp(Settings(erp=erp, **given), ledger=None)  # type: ignore[arg-type]
+        remote_erp(Settings(erp=erp, **given), ledger=None)

@@ -196,7 +196,7 @@ def test_receipts_and_replies_are_read_by_the_paths_of_the_settings() -> None:
 def test_the_settings_describe_the_gateway() -> None:
     settings = Settings(
         sms_url="https://sms.example",
-        sms_headers=json.dumps({"X-Key": "k"}),  # type: ignore[arg-type]
+        sms_headers=json.dumps({"X-Key": "k"}),
         sms_taken_words="OK, Queued ,",
         sms_delivered_words="",
     )

@@ -26,7 +26,7 @@ def trips(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     async def counted(self: Connection, fn: object, *args: object) -> object:
         sent.append(getattr(fn, "__name__", ""))
-        return await original(self, fn, *args)  # type: ignore[arg-type]
+        return await original(self, fn, *args)
 
     monkeypatch.setattr(Connection, "_execute", counted)
     return sent
@@ -74,7 +74,7 @@ async def test_who_is_cancelled_in_a_statement_leaves_no_transaction_open(engine
 
     inserting = asyncio.create_task(insert())
     await asyncio.sleep(0)
-    while not engine.pool.checkedout():  # type: ignore[attr-defined]
+    while not engine.pool.checkedout():
         await asyncio.sleep(0)
     inserting.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -157,7 +157,7 @@ def test_many_cities_are_read_in_pages() -> None:
 
 def test_wrong_keys_lead_to_a_person() -> None:
     talk = choosing()
-    assert talk.press("5") == Collect(("system.invalid", *talk.effect.prompts[1:]), 1, 5.0)  # type: ignore[union-attr]
+    assert talk.press("5") == Collect(("system.invalid", *talk.effect.prompts[1:]), 1, 5.0)
     talk.press("5")
     assert talk.state.node == "person"
 

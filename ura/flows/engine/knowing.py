@@ -24,8 +24,9 @@ def level(c: Cursor) -> Level:
 def may(c: Cursor, node: BaseNode) -> bool:
     """Is there a contract to speak of, and are we sure enough who is calling? `identify` leaves a subscriber known by
     number only after the street was confirmed."""
-    known = node.wish is not None and bool(c.fact("contract.id"))
-    return known and privacy.may(level(c), node.wish, confirmed=True)  # type: ignore[arg-type]
+    if node.wish is None or not c.fact("contract.id"):
+        return False
+    return privacy.may(level(c), node.wish, confirmed=True)
 
 
 def about(c: Cursor, **more: Json) -> dict[str, Json]:

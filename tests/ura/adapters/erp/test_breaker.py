@@ -49,7 +49,7 @@ class Guard:
 
 def make(**settings: float) -> Guard:
     erp, clock, metrics = FakeErp(), Clock(), ErpMetrics()
-    return Guard(erp, clock, metrics, GuardedErp(erp, metrics=metrics, clock=clock, **settings))  # type: ignore[arg-type]
+    return Guard(erp, clock, metrics, GuardedErp(erp, metrics=metrics, clock=clock, **settings))
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ async def test_what_the_system_says_passes_unchanged(guard: Guard) -> None:
         ("optical", contract),
     ):
         assert await getattr(guard.guarded, operation)(argument) == await getattr(guard.erp, operation)(argument)
-    assert (await guard.guarded.trust_unlock("2002", key="k")).value.verdict == "granted"  # type: ignore[union-attr]
+    assert (await guard.guarded.trust_unlock("2002", key="k")).value.verdict == "granted"
     assert guard.guarded.name == "fake"
 
 
@@ -250,8 +250,8 @@ async def test_money_and_lines_are_never_remembered(guard: Guard) -> None:
 
 
 async def test_nobody_is_never_remembered(guard: Guard) -> None:
-    assert (await guard.guarded.find_by_document("39053344705")).value is None  # type: ignore[union-attr]
-    assert (await guard.guarded.find_by_phone("+5511900000000")).value == ()  # type: ignore[union-attr]
+    assert (await guard.guarded.find_by_document("39053344705")).value is None
+    assert (await guard.guarded.find_by_phone("+5511900000000")).value == ()
     guard.erp.down = True
     await guard.fails(1, lambda: guard.guarded.find_by_document("39053344705"))
     await guard.fails(1, lambda: guard.guarded.find_by_phone("+5511900000000"))
@@ -260,7 +260,7 @@ async def test_nobody_is_never_remembered(guard: Guard) -> None:
 async def test_who_is_gone_is_forgotten(guard: Guard) -> None:
     await guard.guarded.find_by_document(HELENA)
     guard.erp.world = type(guard.erp.world)(guard.erp.now, (), ())
-    assert (await guard.guarded.find_by_document(HELENA)).value is None  # type: ignore[union-attr]
+    assert (await guard.guarded.find_by_document(HELENA)).value is None
     guard.erp.down = True
     await guard.fails(1, lambda: guard.guarded.find_by_document(HELENA))
 
