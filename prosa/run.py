@@ -98,6 +98,10 @@ async def _run(settings: Settings, steps: Steps, stop: "_Stop", *, first_call: b
 async def _prepare(settings: Settings, steps: Steps) -> Prepared:
     """A telephone service is needed when the database is away, too: then the numbers are those of the last start."""
     try:
+        settings.secret("secret_key")  # without it the phone door's workers would die one after the other
+    except ValueError as error:
+        raise CannotStart(str(error)) from error
+    try:
         return await prepare(settings, steps.step)
     except (DBAPIError, OSError) as error:
         reason = str(error).partition("\n")[0]

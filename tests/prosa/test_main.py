@@ -7,11 +7,13 @@ import time
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from typer.testing import CliRunner, Result
 
 from prosa.main import app
+from prosa.run import CannotStart, Steps, _prepare
 from tests.conftest import free_port
-from ura.settings import ROOT
+from ura.settings import ROOT, Settings
 
 COMMANDS = ["run", "call", "doctor", "simulate", "flow", "db", "prompts", "voices", "demo", "user", "import"]
 
@@ -98,3 +100,9 @@ def test_a_port_that_is_taken_keeps_prosa_from_starting(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["db", "prompts", "voices", "demo", "user", "import"])
 def test_a_group_without_a_command_shows_its_own(command: str, tmp_path: Path) -> None:
     assert "Commands:" in prosa(command, "--help", state=tmp_path).stdout
+
+
+async def test_without_its_secret_nothing_starts_and_the_setting_is_named(tmp_path: Path) -> None:
+    settings = Settings(environment="production", state_dir=tmp_path, ami_secret=SecretStr("a" * 32))
+    with pytest.raises(CannotStart, match="PROSA_SECRET_KEY is not set"):
+        await _prepare(settings, Steps(lambda line: None))
