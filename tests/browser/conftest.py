@@ -114,7 +114,10 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture
 async def panel(server: str, browser: Browser) -> AsyncIterator[Panel]:
-    context = await browser.new_context(locale="pt-BR", viewport={"width": 1280, "height": 900})
+    # Without motion: a colour that is looked at half-way from one theme to the other is nobody's colour.
+    context = await browser.new_context(
+        locale="pt-BR", viewport={"width": 1280, "height": 900}, reduced_motion="reduce"
+    )
     panel = Panel(server, context)
     yield panel
     await context.close()

@@ -278,7 +278,7 @@ async def test_a_wish_is_asked_as_soon_as_the_projector_has_written_it(
     journal = Journal(tmp_path / "journal", "agi")
     projector = Projector(tmp_path / "journal", sessions, {"erp_requested": requests.wake})
     running = asyncio.create_task(requests.run())
-    acts = Acts(journal, CallInProgress())
+    acts = Acts(journal, CallInProgress(), now=lambda: NOW)
     asked = await acts("request_erp", {"operation": "trust_unlock", "args": {"contract_id": "7"}}, key="1")
     began = asyncio.get_running_loop().time()
     await projector.step()
