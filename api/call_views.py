@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import calls, phones
 from ura.calls import CallFilter
-from ura.models import Call, CallStep, Door, Outcome
+from ura.models import Call, CallStep, Door, Outcome, StepAnswer, StepResult
 from ura.users import Actor, Permission
 
 
@@ -168,6 +168,18 @@ async def views(session: AsyncSession, found: Sequence[Call], names: Names, now:
         return []
     paths = await calls.list_steps(session, [call.id for call in found])
     return [view(call, paths[call.id], names, now) for call in found]
+
+
+def first_aid(
+    answers: Sequence[StepAnswer], titles: Mapping[str, str]
+) -> list[tuple[str, list[tuple[str, StepResult]]]]:
+    """Title of each guided list with (step, answer), in the order of the flow; by key what the flow does not know."""
+    order = {key: place for place, key in enumerate(titles)}
+    lists: dict[str, list[tuple[str, StepResult]]] = {}
+    for each in sorted(answers, key=lambda each: order.get(f"{each.node}/{each.step}", len(order))):
+        step = titles.get(f"{each.node}/{each.step}") or each.step
+        lists.setdefault(titles.get(each.node) or each.node, []).append((step, each.answer))
+    return list(lists.items())
 
 
 def fits(call: CallView, wanted: CallFilter, stage: Stage | None) -> bool:

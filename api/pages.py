@@ -108,6 +108,7 @@ class Pages:
             protocol=protocol,
             clock=lambda moment: self._local(moment).strftime("%H:%M:%S"),
             day=self._day,
+            minute=lambda moment: self._local(moment).strftime("%d/%m/%Y %H:%M"),
             moment=lambda moment: self._local(moment).strftime("%d/%m/%Y %H:%M:%S"),
         )
 

@@ -22,7 +22,7 @@ from api.deps import Requires
 Json = Any
 Schema = dict[str, Json]
 PROBLEM = "application/problem+json"
-METHODS = ("get", "post", "put", "patch", "delete")
+UNTOLD = "Successful Response"  # what FastAPI says when nobody said anything
 
 
 @cache
@@ -94,6 +94,8 @@ def _finish_operation(document: Schema, operation: Schema, permission: str) -> N
     for media in (media for content in bodies for media in content.values()):
         media.setdefault("example", example_of(document, media["schema"]))
     for status, answer in operation["responses"].items():
+        if answer["description"] == UNTOLD:
+            answer["description"] = HTTPStatus(int(status)).phrase
         for kind, media in answer.get("content", {}).items():
             if kind == PROBLEM:
                 media["example"] = _problem(int(status))

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import pages
-from api.call_views import CallView, Stage, fits
+from api.call_views import CallView, Stage, first_aid, fits
 from api.deps import HealthReader, OpenToAll, PanelUser, SessionDep, Wired, WiredDep, find_actor, session_token
 from api.live import Hint, Message
 from api.security import SECURE_SESSION_COOKIE, SESSION_COOKIE, came_by_https
@@ -210,10 +210,11 @@ async def show_left(
 
 async def _left(things: Wired, session: AsyncSession, call: Call, actor: Actor) -> dict[str, Any]:
     names = await things.reader.names(session, [call])
+    left = await aftermath.of_call(session, call.id)
     return {
-        "left": await aftermath.of_call(session, call.id),
+        "left": left,
+        "first_aid": first_aid(left.step_answers, names.nodes.get((call.flow_key, call.flow_version), {})),
         "queues": names.queues,
-        "titles": names.nodes.get((call.flow_key, call.flow_version), {}),
         "sees_leads": actor.may(Permission.LEADS_READ),
         "hears": actor.may(Permission.RECORDINGS_HEAR),
     }

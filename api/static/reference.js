@@ -5,7 +5,7 @@
     const here = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!here) return;
     for (let at = here; at; at = at.parentElement) if (at.matches("details")) at.open = true;
-    here.scrollIntoView();
+    here.scrollIntoView({ behavior: "instant" });
     (here.matches("details") ? here.querySelector("summary") : here).focus({ preventScroll: true });
   }
   addEventListener("hashchange", open);

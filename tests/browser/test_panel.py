@@ -120,6 +120,7 @@ async def test_what_a_call_leaves_is_on_its_page_while_it_lives(panel: Panel, se
     await expect(here).to_contain_text("O atendimento automático não respondeu.")
     await expect(here).to_contain_text("Na fila de envio")
     await expect(here).to_contain_text("power: sim")
+    await expect(here).to_contain_text("assim que possível")
     assert "menu: down" not in await page.content()
 
 
