@@ -54,6 +54,10 @@ class ExampleProvider:
                 return self._opening()
             case "recent_calls":
                 return {"count": 0}
+            case "outage_for_caller":
+                return {"outage": None}
+            case "who_calls" | "find_subscriber":  # the page has no subscribers; those of the demo are in demo_house.py
+                return {"subscriber": None, "contracts": []}
         raise Unavailable(f"no lookup is called {name!r}")
 
     async def act(self, name: str, args: dict[str, Json], *, key: str) -> dict[str, Json]:

@@ -15,9 +15,11 @@ import typer
 from sqlalchemy import make_url, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from prosa.demo_house import open_house
 from prosa.example import ExampleProvider
 from ura import phones, settings, speech
 from ura.db import make_engine, make_sessions
+from ura.demo.subscribers import streets
 from ura.errors import HungUp, UraError
 from ura.flows import documents, store
 from ura.flows.conduct import Acts, CallContext, CallResult, conduct
@@ -28,7 +30,7 @@ from ura.flows.published import PublishedFlows, compile_document
 from ura.flows.validation import Known, check_document, parse
 from ura.lookups import Lookups
 from ura.models import Prompt
-from ura.prompts import MANIFEST, load_all, read_manifest
+from ura.prompts import MANIFEST, load_all, name_key, read_manifest
 
 Json = Any
 PROTOCOL = "261326000017"
@@ -87,6 +89,15 @@ class TerminalChannel:
         said = " ".join(self.texts.get(key, f"<{key}>") for key in prompts if not key.startswith("pause."))
         self.write(f"{self.heard_s:6.1f} s  {said}")
         self.heard_s += sum(self.durations.get(key, 0.0) for key in prompts)
+
+
+@dataclass(frozen=True)
+class SimulatedCall:
+    """`ura.acts.CallFacts`."""
+
+    call_id: str
+    protocol: str
+    caller: str
 
 
 class TerminalRecorder:
@@ -170,7 +181,7 @@ async def _simulate(
     moment = (now or datetime.now(config.zone)).replace(tzinfo=None)
     failing = [each for each in fail.split(",") if each]
     example = ExampleProvider(now=moment, down=failing, broken=failing)
-    texts = load_all(config.prompts_dir) | example.texts
+    texts = load_all(config.prompts_dir) | example.texts | {name_key(street): street for street in streets()}
     lookups: Callable[[str, dict[str, Json]], Awaitable[dict[str, Json]]] = example.lookup
     engine = make_engine(config.db_url) if db else None
     try:
@@ -187,29 +198,38 @@ async def _simulate(
         clips = read_manifest(config.prompts_dir / MANIFEST) | read_manifest(config.rendered_dir / MANIFEST)
         entries = [entry.strip() for entry in keys.split(",")] if keys else []
         channel = TerminalChannel(entries, texts, {key: clip.duration_s for key, clip in clips.items()}, typer.echo)
-        await run_call(
-            flow,
-            channel,
-            facts={
-                "call_id": uuid4().hex,
-                "caller": phones.to_e164(caller) or "",
-                "did": "551133330001",
-                "number_kind": "landline",
-                "protocol": PROTOCOL,
-                "now": moment.isoformat(timespec="minutes"),
-                "repeat_call": again,
-            },
-            lookups=lookups,
-            acts=example.act,
-            queue_left=queue,
-        )
+        facts = {
+            "call_id": uuid4().hex,
+            "caller": phones.to_e164(caller) or "",
+            "did": "551133330001",
+            "number_kind": "landline",
+            "protocol": PROTOCOL,
+            "now": moment.isoformat(timespec="minutes"),
+            "repeat_call": again,
+        }
+        async with open_house(config, moment.replace(tzinfo=config.zone)) as house:
+            acts = house.acts(SimulatedCall(**{name: facts[name] for name in ("call_id", "protocol", "caller")}))
+
+            async def ask(name: str, args: dict[str, Json]) -> dict[str, Json]:
+                """The demo's people are asked of the demo's house, also beside another database."""
+                known = name in house.lookups.names and name not in failing
+                return await (house.lookups if known else lookups)(name, args)
+
+            async def act(name: str, args: dict[str, Json], *, key: str) -> dict[str, Json]:
+                await example.act(name, args, key=key)
+                return await acts(name, args, key=key)
+
+            await run_call(flow, channel, facts=facts, lookups=ask, acts=act, queue_left=queue)
+            sent = await house.messages()
     finally:
         if engine:
             await engine.dispose()
-    for act, args in example.done:
+    for act_name, args in example.done:
         typer.echo(
-            f"    stored: {act} " + ", ".join(f"{key}={value}" for key, value in args.items() if value is not None)
+            f"    stored: {act_name} " + ", ".join(f"{key}={value}" for key, value in args.items() if value is not None)
         )
+    for message in sent:
+        typer.echo(f"    {message.channel.value} {message.kind}: {message.state.value}")
 
 
 @flow_commands.command("check")

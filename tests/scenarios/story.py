@@ -16,9 +16,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from prosa.demo_house import DemoHouse
 from prosa.example import ExampleProvider
 from ura import journal, speech
 from ura.acts import Acts
+from ura.demo.subscribers import streets
 from ura.errors import HungUp
 from ura.flows import documents
 from ura.flows.conduct import CallContext, CallResult, conduct
@@ -26,7 +28,7 @@ from ura.flows.effects import Spoken
 from ura.flows.engine import CompiledFlow
 from ura.flows.events import QueueLeft, Started
 from ura.flows.published import compile_document
-from ura.prompts import MANIFEST, read_manifest
+from ura.prompts import MANIFEST, name_key, read_manifest
 from ura.settings import ROOT
 
 Json = Any
@@ -166,18 +168,30 @@ async def tell(
     flow: CompiledFlow | None = None,
     call_id: str = "c" * 32,
     protocol: str = PROTOCOL,
+    house: DemoHouse | None = None,
 ) -> Told:
-    """One call from the greeting to its end. `queues_give_back`: how each queue in turn returns the caller."""
+    """One call from the greeting to its end. `queues_give_back`: how each queue in turn returns the caller. `house`:
+    where the demo's people are known; without one the caller is a stranger."""
     provider = ExampleProvider(now=now, down=fails)
-    person = Caller([entry.strip() for entry in keys.split(",")] if keys else [], provider.texts)
+    names = provider.texts | {name_key(street): street for street in streets()}
+    person = Caller([entry.strip() for entry in keys.split(",")] if keys else [], names)
     path = Trail()
     written = journal.Journal(folder / "journal", "test")
-    house = Acts(written, ThisCall(call_id, protocol, caller))
+    this_call = ThisCall(call_id, protocol, caller)
+    performs = Acts(written, this_call)
+    at_once = house.acts(this_call) if house else None
 
     async def acts(name: str, args: dict[str, Json], *, key: str) -> dict[str, Json]:
         if name in fails:
             raise journal.JournalBroken("the disk refused")
-        return await house(name, args, key=key)
+        if at_once:
+            await at_once(name, args, key=key)
+        return await performs(name, args, key=key)
+
+    async def ask(name: str, args: dict[str, Json]) -> dict[str, Json]:
+        if house and name in house.lookups.names and name not in fails:
+            return await house.lookups(name, args)
+        return await (lookups or provider.lookup)(name, args)
 
     def speak(spoken: Spoken) -> list[str]:
         return speech.prompt_keys(spoken, today=now.date())
@@ -194,7 +208,7 @@ async def tell(
     call = CallContext(call_id, flow or provedor(), Started(facts))
     left, queues = list(queues_give_back), []
     while True:
-        result = await conduct(call, person, lookups=lookups or provider.lookup, acts=acts, recorder=path, speak=speak)
+        result = await conduct(call, person, lookups=ask, acts=acts, recorder=path, speak=speak)
         if result.kind == "queue":
             queues.append(result.queue)
         if result.kind != "queue" or not left:

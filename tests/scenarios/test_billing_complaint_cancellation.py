@@ -13,14 +13,14 @@ from ura import speech
     [("1", "billing.due_dates"), ("2", "billing.ways_to_pay"), ("3", "billing.customer_area")],
 )
 async def test_billing_says_what_there_is_and_leads_on(key: str, fact: str, tmp_path: Path) -> None:
-    told = await tell(f"3,{key},1,9", tmp_path)
+    told = await tell(f"3,4,{key},1,9", tmp_path)
 
     told.hears("billing.menu", fact, "billing.after", "billing.menu", "person.transferring")
     assert told.queues == ["l1"]
 
 
 async def test_billing_can_be_heard_again_and_ends_with_thanks(tmp_path: Path) -> None:
-    told = await tell("3,3,0", tmp_path)
+    told = await tell("3,4,3,0", tmp_path)
 
     assert told.heard.count("billing.customer_area") == 2
     assert told.heard[-1] == "end.thanks"
@@ -110,7 +110,7 @@ async def test_without_a_protocol_none_is_named_as_proof(tmp_path: Path) -> None
     assert "cancel.proof_voice" not in told.heard
 
 
-@pytest.mark.parametrize("keys", ["3,1,x", "3,3,x"])
+@pytest.mark.parametrize("keys", ["3,4,1,x", "3,4,3,x"])
 async def test_hanging_up_where_the_caller_was_told_so_is_no_abandonment(keys: str, tmp_path: Path) -> None:
     assert (await tell(keys, tmp_path)).outcome == "done"
 

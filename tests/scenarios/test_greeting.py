@@ -56,12 +56,12 @@ async def test_nine_is_a_person_in_the_middle_of_the_greeting(tmp_path: Path) ->
 
 async def test_a_choice_typed_into_the_greeting_is_taken(tmp_path: Path) -> None:
     told = await tell("!3,9", tmp_path)
-    told.hears("protocol.intro", "billing.menu", "person.transferring")
+    told.hears("protocol.intro", "identify.how", "person.transferring")
 
 
 async def test_zero_repeats_and_star_goes_back(tmp_path: Path) -> None:
     told = await tell("2,0,*,3,9", tmp_path)
-    told.hears("support.menu", "support.menu", "menu.main", "billing.menu")
+    told.hears("identify.how", "identify.how", "menu.main", "identify.how")
 
 
 async def test_the_same_wrong_key_twice_brings_a_person(tmp_path: Path) -> None:

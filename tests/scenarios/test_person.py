@@ -83,7 +83,7 @@ async def test_a_hidden_number_is_asked_for_only_when_it_is_needed(tmp_path: Pat
     [
         ("", []),
         ("9", []),
-        ("2,1,1,1,1,2", []),
+        ("2,4,1,1,1,1,2", []),
         ("4,1", ["open_ticket"]),
         ("5,1", ["open_ticket"]),
         ("1,1", ["cities"]),

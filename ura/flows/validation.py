@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from ura import privacy
 from ura.flows import law, mistakes
-from ura.flows.caller_nodes import Identify, Outage
+from ura.flows.caller_nodes import Identify, Invoices, Outage
 from ura.flows.engine.compiled import compile_flow
 from ura.flows.graph import Edge, Graph
 from ura.flows.mistakes import FlowInvalid, FlowMistake
@@ -309,6 +309,8 @@ def _known_callers(flow: Flow, graph: Graph) -> Iterator[FlowMistake]:
 
 def _tells_too_little(needed: Level, node: BaseNode, edge: Edge) -> bool:
     """Is it not known after this edge, as surely as `needed`, who is calling?"""
+    if isinstance(node, Invoices):  # goes there with the verified only
+        return edge.name not in ("on.read", "on.dispute")
     levels = list(Level)
     asks = isinstance(node, Identify) and levels.index(Level(node.level)) >= levels.index(needed)
     return not (asks and edge.name == "on.identified")

@@ -42,6 +42,52 @@ PROMPTS_AT_MOST_S = 60.0
 CHARACTERS_A_SECOND = 12  # for a sentence that has no audio yet
 
 
+HOME = {"id": "c1", "number_tail": "101", "street_prompt": "name.street", "status": "active", "segment": "home"}
+CELIA = {"id": "s1", "kind": "person", "can_verify": True}
+OUTAGE = {"id": "o1", "cause_prompt": "outage.power", "ends_at": "2026-11-22T14:00"}
+OWED = {"due_on": "2026-11-10", "amount": "99.90", "overdue": True}
+HOUSE = {  # where all is well
+    "outage_for_caller": {"outage": None},
+    "who_calls": {"subscriber": None, "contracts": []},
+    "find_subscriber": {"subscriber": CELIA, "contracts": [HOME]},
+    "check_factor": {"right": True},
+    "diagnose": {"verdict": "good"},
+    "open_invoices": {"invoices": [OWED | {"id": "i1"}, OWED | {"id": "i2"}]},
+    "targets": {"targets": [{"channel": "sms", "tail": "0101"}]},
+    "message_state": {"state": "sent"},
+    "invoice_line": {"blocks": ["23793", "38128"]},
+    "may_unlock": {"verdict": "allowed"},
+    "promise_days": {"days": ["2026-11-24"]},
+    "service_first": {"matter": ""},
+    "session_back": {"state": "online"},
+    "erp_result": {"state": "queued", "result": None},
+}
+SETTLED = {"verdict": "granted", "until": None, "accepted": True, "on": "2026-11-24", "reference": "OS-1", "ok": True}
+ELSE = {  # and what it may say as well
+    "outage_for_caller": [{"outage": OUTAGE}, {"outage": OUTAGE | {"ends_at": None}}],
+    "who_calls": [
+        {"subscriber": CELIA, "contracts": [HOME]},
+        {"subscriber": CELIA, "contracts": [HOME | {"segment": "business"}]},
+        {"subscriber": CELIA, "contracts": [HOME | {"status": "cancelled"}]},
+        {"subscriber": CELIA, "contracts": [HOME, HOME | {"id": "c2"}]},
+    ],
+    "find_subscriber": [{"subscriber": None, "contracts": []}],
+    "check_factor": [{"right": False}],
+    "diagnose": [
+        {"verdict": verdict, "outage": OUTAGE if verdict == "outage" else None}
+        for verdict in ("blocked", "suspended", "outage", "los", "no_session", "weak", "unknown")
+    ],
+    "open_invoices": [{"invoices": []}, {"unsupported": True}],
+    "targets": [{"targets": []}],
+    "message_state": [{"state": "queued"}, {"state": "failed"}],
+    "may_unlock": [{"verdict": "used_this_period"}, {"unsupported": True}],
+    "service_first": [{"matter": matter} for matter in ("outage", "open_ticket", "bad_rating")],
+    "session_back": [{"state": "offline"}],
+    "erp_result": [{"state": "done", "result": SETTLED}, {"state": "done", "result": {}}],
+}
+READS_ITSELF = ("plans", "read_line")  # what is asked for there is long, and silence goes on with it
+
+
 @cache
 def catalogue() -> dict[str, str]:
     """Everything that can be heard, as text: whole sentences and the pieces of values."""
@@ -62,9 +108,11 @@ def good(effect: Effect, *, is_open: bool = True) -> Event:
         case Lookup("opening"):
             return LookupDone("opening", {"open": is_open, "opens_at": None if is_open else "2026-11-23T08:00"})
         case Lookup(name):
-            return LookupDone(name, {"cities": CITIES, "neighbourhoods": NEIGHBOURHOODS[:8], "plans": PLANS})
+            places = {"cities": CITIES, "neighbourhoods": NEIGHBOURHOODS[:8], "plans": PLANS}
+            return LookupDone(name, HOUSE.get(name, places))
         case Act(name):
-            return ActDone(name, {"lead_id": "lead-1", "ticket_id": "t-1", "protocol": "263260000017"})
+            made = {"lead_id": "lead-1", "ticket_id": "t-1", "protocol": "263260000017"}
+            return ActDone(name, made | {"request_id": "r-1", "message_id": "m-1"})
         case Record():
             return Recorded("r-1", 5.0)
         case SendToQueue(queue):
@@ -78,7 +126,7 @@ def every_answer(effect: Effect) -> list[Event]:
         case Collect(_, 1):
             return [*map(DigitsEntered, "0123456789*#A"), NoInput()]
         case Collect(_, digits):
-            entries = ["224", "14001001", "16999990000", "1633330000", "9", "0", "*", "A"]
+            entries = ["224", "14001001", "16999990000", "1633330000", "1984", "9", "0", "*", "A"]
             return [*(DigitsEntered(entry) for entry in entries if len(entry) <= digits), NoInput()]
         case Play():
             return [Played(), Played("9"), Played("*")]
@@ -86,7 +134,8 @@ def every_answer(effect: Effect) -> list[Event]:
             return [good(effect), good(effect, is_open=False), LookupDone("opening", {}), LookupFailed("opening", "x")]
         case Lookup(name):
             nothing = {"cities": [], "neighbourhoods": [], "plans": []}
-            return [good(effect), LookupDone(name, nothing), LookupFailed(name, "x")]
+            others = ELSE.get(name, [] if name in HOUSE else [nothing])
+            return [good(effect), *(LookupDone(name, other) for other in others), LookupFailed(name, "x")]
         case Act(name):
             return [good(effect), ActFailed(name, "x")]
         case Record():
@@ -105,6 +154,10 @@ def places() -> list[tuple[State, Effect]]:
     while todo:
         state, effect = todo.popleft()
         facts = [state.facts.get(name) for name in ("lead_status", "topic", "contact_phone", "caller")]
+        if hasattr(provedor().nodes.get(state.node), "still"):  # it matters there who calls, and nowhere else
+            facts += [str(state.facts.get("subscriber", {}).get("level")), str(state.facts.get("misses"))]
+            offered = state.data.get("contracts") or []
+            facts += [state.data.get("verdict"), *((one.get("segment"), one.get("status")) for one in offered)]
         answers = str(state.data.get("answers")) if state.node == "lights" else ""  # the flow decides on them
         at = (state.node, state.phase, state.data.get("at"), state.data.get("page"), answers, type(effect))
         place = (*at, *facts, state.mode, state.protocol_given, state.silences)
@@ -197,7 +250,7 @@ def test_a_caller_who_presses_nothing_soon_finds_a_person_or_an_end_with_the_pro
     heard = {key: len(text) / CHARACTERS_A_SECOND for key, text in catalogue().items()}
     heard |= {key: clip.duration_s for key, clip in read_manifest(ROOT / "prompts" / MANIFEST).items()}
     first = step(provedor(), State(), Started(FACTS))
-    questions = [place for place in places() if isinstance(place[1], Collect) and place[0].node != "plans"]
+    questions = [place for place in places() if isinstance(place[1], Collect) and place[0].node not in READS_ITSELF]
     slow = {}
     for state, effect in [first, *questions]:
         begun, spoken_s = state.node, 0.0 if state.node != "greeting" else seconds(effect, heard)

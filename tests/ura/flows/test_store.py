@@ -148,7 +148,7 @@ async def test_what_is_known_here_comes_from_catalogue_and_database(sessions: Se
 
 def test_a_difference_is_told_node_by_node() -> None:
     before, after = provedor(), provedor(title="Novo")
-    after["nodes"][1]["prompts"] = ["menu.other"]
+    next(node for node in after["nodes"] if node["key"] == "main")["prompts"] = ["menu.other"]
     removed = after["nodes"].pop()["key"]
     after["nodes"].append({"key": "extra", "type": "end"})
 
