@@ -198,17 +198,18 @@ async def _simulate(
         clips = read_manifest(config.prompts_dir / MANIFEST) | read_manifest(config.rendered_dir / MANIFEST)
         entries = [entry.strip() for entry in keys.split(",")] if keys else []
         channel = TerminalChannel(entries, texts, {key: clip.duration_s for key, clip in clips.items()}, typer.echo)
+        call = SimulatedCall(uuid4().hex, PROTOCOL, phones.to_e164(caller) or "")
         facts = {
-            "call_id": uuid4().hex,
-            "caller": phones.to_e164(caller) or "",
+            "call_id": call.call_id,
+            "caller": call.caller,
             "did": "551133330001",
             "number_kind": "landline",
-            "protocol": PROTOCOL,
+            "protocol": call.protocol,
             "now": moment.isoformat(timespec="minutes"),
             "repeat_call": again,
         }
         async with open_house(config, moment.replace(tzinfo=config.zone)) as house:
-            acts = house.acts(SimulatedCall(**{name: facts[name] for name in ("call_id", "protocol", "caller")}))
+            acts = house.acts(call)
 
             async def ask(name: str, args: dict[str, Json]) -> dict[str, Json]:
                 """The demo's people are asked of the demo's house, also beside another database."""
