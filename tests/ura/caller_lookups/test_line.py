@@ -1,0 +1,82 @@
+"""What is with the caller's line."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from tests.factories import NOON, later
+from tests.ura.caller_lookups.world import HELENA, IVONE, STRANGER, Network, World, outage_at
+from ura.db import Sessions
+from ura.errors import Unavailable
+from ura.network import Diagnosis, OutageFacts, Signal, Verdict
+from ura.outages import Scope
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+async def test_a_diagnosis_is_told_with_the_outage_in_local_time(sessions: Sessions) -> None:
+    facts = OutageFacts("o1", "fibre_cut", NOON, NOON + timedelta(hours=3))
+    world = World(
+        sessions, network=Network([Diagnosis(Verdict.OUTAGE, Signal.BAD, -28.5, None, facts, {"erp": "answered"})])
+    )
+    found = await world.ask("diagnose", await world.known(IVONE))
+    assert found == {
+        "verdict": "outage",
+        "signal": "bad",
+        "rx_dbm": -28.5,
+        "since": None,
+        "sources": {"erp": "answered"},
+        "outage": {"id": "o1", "cause_prompt": "outage.fibre_cut", "ends_at": "2026-11-23T15:00"},
+    }
+    world.mute = {"outage.fibre_cut"}
+    assert (await world.ask("diagnose", await world.known(IVONE)))["outage"]["cause_prompt"] == ""
+
+
+async def test_a_contract_that_is_gone_is_trouble(world: World) -> None:
+    with pytest.raises(Unavailable, match="no longer there"):
+        await world.ask("diagnose", await world.known(HELENA) | {"contract_id": "7"})
+
+
+async def test_an_outage_is_known_by_the_number_to_exactly_whom_it_touches(world: World, sessions: Sessions) -> None:
+    nothing = {"outage": None}
+    assert await world.ask("outage_for_caller", {"caller": IVONE}) == nothing
+    assert world.erp.asked["find_by_phone"] == 0  # no outage, no question
+    outage_id = await outage_at(sessions, Scope(neighbourhood="Nova Esperança", city="Vale Verde"))
+    found = await world.ask("outage_for_caller", {"caller": IVONE})
+    assert found["outage"] == {"id": outage_id, "cause_prompt": "outage.fibre_cut", "ends_at": "2026-11-23T15:00"}
+    for phone in (HELENA, STRANGER, ""):
+        assert await world.ask("outage_for_caller", {"caller": phone}) == nothing
+
+
+async def test_an_estimate_that_has_passed_is_not_told(world: World, sessions: Sessions) -> None:
+    await outage_at(sessions, Scope(olt="OLT-VV-2", pon="0/2/3"), hours=-0.5)
+    found = await world.ask("outage_for_caller", {"caller": IVONE})
+    assert found["outage"]["ends_at"] is None
+
+
+def up(since: datetime | None) -> Diagnosis:
+    return Diagnosis(Verdict.GOOD, since=since)
+
+
+GONE, UNSURE = Diagnosis(Verdict.NO_SESSION), Diagnosis(Verdict.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("says", "state"),
+    [
+        ([up(NOON - timedelta(days=3)), GONE, up(later(4))], "online"),
+        ([up(later(-5))], "online"),
+        ([GONE], "offline"),
+        ([up(NOON - timedelta(days=3))], "unknown"),
+        ([up(None)], "unknown"),
+        ([UNSURE], "unknown"),
+        ([GONE, up(None)], "online"),
+    ],
+)
+async def test_a_session_is_back_only_when_it_is_a_new_one(
+    sessions: Sessions, says: list[Diagnosis], state: str
+) -> None:
+    world = World(sessions, network=Network(says))
+    args = await world.known(HELENA)
+    assert await world.ask("session_back", args | {"within_s": 20}) == {"state": state}
+    assert world.now - NOON <= timedelta(seconds=20)

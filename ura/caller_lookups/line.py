@@ -1,0 +1,65 @@
+"""What is with the line? Its diagnosis, whether a reset helped, an outage where the caller lives."""
+
+from datetime import timedelta
+
+from ura import outages
+from ura.caller_lookups.callers import Args, Callers, Json
+from ura.network import OutageFacts, Verdict
+
+LOOK_AGAIN_S = 2.0
+RESET_TOOK = timedelta(seconds=30)
+UP = (Verdict.GOOD, Verdict.WEAK)
+
+
+async def diagnose(callers: Callers, args: Args) -> dict[str, Json]:
+    found = await callers.house.network.diagnose(await callers.get_contract(args))
+    return {
+        "verdict": found.verdict.value,
+        "signal": found.signal.value,
+        "rx_dbm": found.rx_dbm,
+        "since": callers.local(found.since),
+        "sources": dict(found.sources),
+        "outage": _outage(callers, found.outage),
+    }
+
+
+async def session_back(callers: Callers, args: Args) -> dict[str, Json]:
+    """After a reset, within `within_s`: online only when a session began since, or was seen to be gone before."""
+    contract = await callers.get_contract(args)
+    began, ends = callers.now() - RESET_TOOK, callers.now() + timedelta(seconds=float(args["within_s"]))
+    was_gone = False
+    while True:
+        found = await callers.house.network.diagnose(contract)
+        is_new = found.since is not None and found.since >= began
+        if found.verdict in UP and (was_gone or is_new):
+            return {"state": "online"}
+        was_gone = was_gone or found.verdict in (Verdict.NO_SESSION, Verdict.LOS)
+        if callers.now() + timedelta(seconds=LOOK_AGAIN_S) > ends:
+            return {"state": "unknown" if found.verdict in (*UP, Verdict.UNKNOWN) else "offline"}
+        await callers.wait(LOOK_AGAIN_S)
+
+
+async def outage_for_caller(callers: Callers, args: Args) -> dict[str, Json]:
+    """Before anybody was asked anything: the number alone. Most of the time there is no outage, and no question."""
+    now = callers.now()
+    async with callers.house.sessions() as session:
+        if not await outages.is_any_open(session, now=now):
+            return {"outage": None}
+    contracts = [each for known in await callers.of_number(str(args["caller"] or "")) for each in known.contracts]
+    async with callers.house.sessions() as session:
+        for contract in contracts:
+            if found := await outages.find_for(session, contract, now=now):
+                ends_at = found.ends_at if found.ends_at and found.ends_at > now else None
+                return {"outage": _outage(callers, OutageFacts(found.id, found.cause, found.started_at, ends_at))}
+    return {"outage": None}
+
+
+def _outage(callers: Callers, found: OutageFacts | None) -> dict[str, Json] | None:
+    if found is None:
+        return None
+    prompt = f"outage.{found.cause}" if found.cause else ""
+    return {
+        "id": found.id,
+        "cause_prompt": prompt if prompt and callers.house.can_speak(prompt) else "",
+        "ends_at": callers.local(found.ends_at),
+    }

@@ -1,0 +1,64 @@
+"""What is owed, how can it be paid, and what do we owe the caller first?"""
+
+from ura import billing, boleto, invoice_copies, outages
+from ura.caller_lookups.callers import Args, Callers, Json
+from ura.erp import Unsupported
+from ura.errors import Unavailable
+
+
+async def open_invoices(callers: Callers, args: Args) -> dict[str, Json]:
+    contract_id = str(args["contract_id"])
+    reply = await callers.house.erp.open_invoices(contract_id)
+    if isinstance(reply, Unsupported):
+        return {"unsupported": True}
+    async with callers.house.sessions() as session:
+        refs = await billing.disputed(session, source=reply.source, contract_ref=contract_id)
+    today = callers.today()
+    rows = [
+        {
+            "id": one.id,
+            "due_on": one.due_on.isoformat(),
+            "amount": f"{one.amount:.2f}",
+            "overdue": billing.is_overdue(one, today=today),
+            "disputed": one.disputed,
+        }
+        for one in billing.overdue_first(billing.mark_disputed(reply.value, refs))
+    ]
+    return {"invoices": rows}
+
+
+async def invoice_line(callers: Callers, args: Args) -> dict[str, Json]:
+    """In blocks as they are read aloud. A line with a wrong check digit is not read at all."""
+    copy = await invoice_copies.find_copy(callers.house.erp, args, today=callers.today())
+    if not copy.line:
+        raise Unavailable("there is no line that a bank would take")
+    return {"blocks": boleto.groups(copy.line)}
+
+
+async def may_unlock(callers: Callers, args: Args) -> dict[str, Json]:
+    reply = await callers.house.erp.may_unlock(str(args["contract_id"]))
+    if isinstance(reply, Unsupported):
+        return {"unsupported": True}
+    return {"verdict": reply.value.verdict.value, "until": callers.local(reply.value.until)}
+
+
+async def promise_days(callers: Callers, args: Args) -> dict[str, Json]:
+    return {"days": [day.isoformat() for day in billing.promise_days(callers.today(), callers.house.policy)]}
+
+
+async def service_first(callers: Callers, args: Args) -> dict[str, Json]:
+    """What of ours to speak of before the caller's debt; "" when nothing is."""
+    contract = await callers.get_contract(args)
+    tickets = await callers.house.erp.list_tickets(contract.id)
+    now = callers.now()
+    async with callers.house.sessions() as session:
+        found = await billing.service_matters(
+            session,
+            contract_ref=contract.id,
+            phone=str(args.get("caller") or ""),
+            outage=await outages.find_for(session, contract, now=now) is not None,
+            erp_tickets=0 if isinstance(tickets, Unsupported) else len(tickets.value),
+            now=now,
+            but_call=str(args.get("call_id") or ""),
+        )
+    return {"matter": found[0].value if found else ""}
