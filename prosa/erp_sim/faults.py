@@ -8,12 +8,13 @@
 `times` 0 is for ever; `path`: only requests with this in their path; `changes`: only those that do more than look.
 Several hold at once; the first that fits counts. The faults: `refuse` (nobody listens any more; the control port
 stays), `status` (with `status`), `stall` (waits, then 503, having done nothing), `stall_after` (does it, and answers
-too late), `html`, `garbage`, `huge` (50 MB), `expired_token`. `duplicate_rows`, `two_contracts` and the oddities of one
-system stay on until `none`.
+too late; neither longer than until `none`), `html`, `garbage`, `huge` (50 MB), `expired_token`. `duplicate_rows`,
+`two_contracts` and the oddities of one system stay on until `none`.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,6 +68,7 @@ class Gate:
         self._forget_tokens = forget_tokens
         self._looks_only = looks_only
         self._faults: list[Fault] = []
+        self._well_again = asyncio.Event()
         self.door: Door | None = None
         self._control = Starlette(
             routes=[
@@ -90,7 +92,7 @@ class Gate:
             case "status":
                 response = PlainTextResponse("Internal Server Error", status_code=fault.status if fault else 500)
             case "stall":
-                await asyncio.sleep(fault.seconds if fault else 0)
+                await self._stall(fault.seconds if fault else 0)
                 response = PlainTextResponse("", status_code=503)
             case "stall_after":
                 held: list[Message] = []
@@ -99,7 +101,7 @@ class Gate:
                     held.append(message)
 
                 await self._inner(scope, receive, hold)
-                await asyncio.sleep(fault.seconds if fault else 0)
+                await self._stall(fault.seconds if fault else 0)
                 for message in held:
                     await send(message)
                 return
@@ -113,6 +115,10 @@ class Gate:
                 await self._inner(scope, receive, send)
                 return
         await response(scope, receive, send)
+
+    async def _stall(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._well_again.wait(), seconds)
 
     def _take(self, scope: Scope) -> Fault | None:
         for fault in self._faults:
@@ -128,9 +134,7 @@ class Gate:
         wish = await request.json()
         kind = wish.pop("fault", "")
         if kind == "none":
-            self._faults.clear()
-            self._world.oddities.clear()
-            await self._open_door()
+            await self._recover()
         elif kind in self.known:
             self._world.oddities.add(kind)
         elif kind == "expired_token":
@@ -145,15 +149,17 @@ class Gate:
             return JSONResponse({"error": f"{kind!r} is none of {sorted(KINDS | self.known)}"}, status_code=422)
         return JSONResponse({"fault": kind})
 
-    async def _open_door(self) -> None:
+    async def _recover(self) -> None:
+        self._faults.clear()
+        self._world.oddities.clear()
+        self._well_again.set()
+        self._well_again = asyncio.Event()
         if self.door is not None:
             await self.door.open()
 
     async def _reset(self, _request: Request) -> Response:
-        self._faults.clear()
-        self._world.oddities.clear()
+        await self._recover()
         self._world.reset()
-        await self._open_door()
         return JSONResponse({"reset": True})
 
     async def _state(self, _request: Request) -> Response:

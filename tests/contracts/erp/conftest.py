@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -97,6 +97,13 @@ async def rig(system: str, simulators: dict[str, Simulator], world: DemoWorld) -
     """One system, as new."""
     async with remote_rig(system, simulators, world) as rig:
         yield rig
+
+
+@pytest.fixture
+async def rigs(simulators: dict[str, Simulator], world: DemoWorld) -> AsyncIterator[list[Rig]]:
+    """All four, as new: what waits for a deadline does so for all of them at once."""
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(remote_rig(system, simulators, world)) for system in REMOTE]
 
 
 @pytest.fixture(scope="session")

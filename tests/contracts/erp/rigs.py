@@ -22,6 +22,7 @@ from ura.erp import (
     UnlockVerdict,
 )
 
+Ask = Callable[..., Awaitable[Reply[Any]]]
 HURRY_S = 1.0
 PLACE = {"neighbourhood": "Centro"}
 WISH = LeadWish("Joana Prado", "+5511955550199", "Centro", "Vale Verde", "Turbo 600 Mega")
@@ -179,7 +180,7 @@ class Rig:
         found: Invoice = (await value(self.erp.open_invoices(contract.id)))[0]
         return found
 
-    async def asks(self) -> dict[str, Callable[..., Awaitable[Reply[Any]]]]:
+    async def asks(self) -> dict[str, Ask]:
         """Every operation with arguments that make sense; those that change something take `again`."""
         erp, demo = self.erp, self.world.story("in_order").subscriber
         line, blocked, owing = await self.contract("los"), await self.contract("blocked"), await self.invoice("overdue")
