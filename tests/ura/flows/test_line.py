@@ -226,8 +226,9 @@ def visiting(**facts: Json) -> Talk:
 
 
 def test_a_visit_is_asked_for_and_its_time_told_on_the_hour() -> None:
-    talk = visiting()
-    args = ABOUT | {"tell": "+5516999990000", "subject": "Sem sinal", "text": ""}
+    """And written into what is asked for: whoever has to come must know it, too."""
+    talk = visiting(now="2026-11-22T10:20:31-03:00")
+    args = ABOUT | {"tell": "+5516999990000", "subject": "Sem sinal", "text": "", "at": "2026-11-23T11:00:00-03:00"}
     wish = {"operation": "open_order", "args": args}
     assert talk.effect == Act("request_erp", wish, "it:request_erp:2", "system.one_moment")
     talk.hears(ActDone("request_erp", {"request_id": "r1"}))

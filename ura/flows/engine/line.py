@@ -168,8 +168,11 @@ def put_ticket(c: Cursor, node: ErpTicket) -> Move:
         return put_wish(c, node)
     if not may(c, node):
         return c.to(node.on.failed)
-    operation = "open_order" if node.what == "visit" else "open_ticket"
-    return make_wish(c, node, operation, subject=node.subject, text=node.text)
+    said: dict[str, Json] = {"subject": node.subject, "text": node.text}
+    if node.what == "ticket":
+        return make_wish(c, node, "open_ticket", **said)
+    until = _promised(c, node)  # who has to come must know what the caller was told
+    return make_wish(c, node, "open_order", **said, at=until.isoformat() if until and until.tzinfo else None)
 
 
 def hear_ticket(c: Cursor, node: ErpTicket, event: Event) -> Move | None:
@@ -187,12 +190,18 @@ def hear_ticket(c: Cursor, node: ErpTicket, event: Event) -> Move | None:
 
 
 def _until(c: Cursor, node: ErpTicket) -> str | None:
+    """As it is spoken: local, without its zone."""
+    until = _promised(c, node)
+    return until.replace(tzinfo=None).isoformat(timespec="minutes") if until else None
+
+
+def _promised(c: Cursor, node: ErpTicket) -> datetime | None:
     """What may be promised, on the hour: nobody remembers minutes."""
     try:
         until = datetime.fromisoformat(str(c.facts.get("now"))) + timedelta(hours=node.within_hours, minutes=59)
     except ValueError:
         return None
-    return until.replace(minute=0, second=0, microsecond=0, tzinfo=None).isoformat(timespec="minutes")
+    return until.replace(minute=0, second=0, microsecond=0)
 
 
 HANDLERS: dict[type[BaseNode], Handler] = {
