@@ -4,18 +4,23 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import uuid4
 
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import audit, paging, phones, upsert
 from ura.erp import SendChannel
-from ura.errors import BadInput
+from ura.errors import BadInput, NotFound
 from ura.models import OptOut
 from ura.paging import Page
 
 BY_REPLY = "reply"
 LONGEST_ADDRESS = 120  # outbox.to
+
+
+class OptOutNotFound(NotFound):
+    code = "opt-out-not-found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +58,21 @@ async def has_opted_out(session: AsyncSession, *, channel: SendChannel, to: str)
     return await session.get(OptOut, (channel, to.lower())) is not None
 
 
-async def opt_out(session: AsyncSession, *, channel: SendChannel, target: str, by: str, now: datetime) -> None:
-    """`target` as `address` gives it. Twice is once. Written down in the audit, masked."""
-    if await has_opted_out(session, channel=channel, to=target):
-        return
-    row = {"channel": channel, "target": target, "by": by, "at": now}
+async def opt_out(session: AsyncSession, *, channel: SendChannel, target: str, by: str, now: datetime) -> OptOut:
+    """`target` as `address` gives it. Twice is once: the first line stays. Written down in the audit, masked."""
+    if found := await session.get(OptOut, (channel, target)):
+        return found
+    row = {"id": uuid4().hex, "channel": channel, "target": target, "by": by, "at": now}
     await upsert.add_new(session, OptOut, [row])
     await audit.record(session, actor=by, action="opted-out", subject=masked(channel, target), detail={"on": channel})
+    return await session.get_one(OptOut, (channel, target))
 
 
 async def opt_in(session: AsyncSession, *, channel: SendChannel, target: str, by: str) -> None:
     """Messages may go there again."""
-    await session.execute(delete(OptOut).where(OptOut.channel == channel, OptOut.target == target))
+    gone = delete(OptOut).where(OptOut.channel == channel, OptOut.target == target).returning(OptOut.id)
+    if await session.scalar(gone) is None:
+        return
     await audit.record(session, actor=by, action="opted-in", subject=masked(channel, target), detail={"on": channel})
 
 
@@ -86,9 +94,25 @@ async def hear(
     return True
 
 
-async def list_opt_outs(session: AsyncSession, *, cursor: str = "", limit: int = 100) -> Page[OptOut]:
+async def get_opt_out(session: AsyncSession, opt_out_id: str) -> OptOut:
+    found: OptOut | None = await session.scalar(select(OptOut).where(OptOut.id == opt_out_id))
+    if found is None:
+        raise OptOutNotFound("Nobody with this id is in the list.")
+    return found
+
+
+async def list_opt_outs(
+    session: AsyncSession,
+    *,
+    channel: SendChannel | None = None,
+    target: str = "",
+    cursor: str = "",
+    limit: int = 100,
+) -> Page[OptOut]:
     """Newest first."""
-    return await paging.fetch(session, OptOut, (), by=(OptOut.at, OptOut.target), cursor=cursor, limit=limit)
+    conditions = [OptOut.channel == channel] if channel else []
+    conditions += [OptOut.target == target] if target else []
+    return await paging.fetch(session, OptOut, conditions, by=(OptOut.at, OptOut.id), cursor=cursor, limit=limit)
 
 
 async def opted_out_among(session: AsyncSession, targets: Sequence[str]) -> set[tuple[SendChannel, str]]:

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, and_, func, not_, select, update
+from sqlalchemy import ColumnElement, and_, case, func, not_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import paging, upsert
 from ura.claims import Claims, pause_after
 from ura.erp import SendChannel
-from ura.errors import NotFound
+from ura.errors import NotFound, Refused
 from ura.models import OutboxMessage, OutboxState, Problem
 from ura.paging import Page
 from ura.upsert import Row
@@ -32,6 +32,10 @@ class MessageNotFound(NotFound):
     code = "message-not-found"
 
 
+class MessageForgotten(Refused):
+    code = "message-forgotten"
+
+
 @dataclass(frozen=True, slots=True)
 class MessageState:
     """What may be said to a caller. `sent`: the gateway has it. `failed`: it will not be tried again by itself."""
@@ -47,6 +51,8 @@ class MessageFilter:
     kind: str = ""
     to: str = ""
     call_id: str = ""
+    created_from: datetime | None = None  # inclusive
+    created_before: datetime | None = None
 
 
 async def enqueue_rows(session: AsyncSession, rows: Sequence[Row]) -> None:
@@ -160,7 +166,11 @@ async def release_stale(session: AsyncSession, *, claimed_before: datetime, now:
 
 
 async def send_again(session: AsyncSession, message_id: str, *, now: datetime) -> bool:
-    """A person asks for one more round of attempts for a message that failed, at once whatever the hour is."""
+    """A person asks for one more round of attempts for a message that failed, at once whatever the hour is. False: it
+    has not failed (any more). Raises MessageNotFound, MessageForgotten."""
+    message = await get_message(session, message_id)
+    if message.state is OutboxState.FAILED and message.forgotten_at is not None:
+        raise MessageForgotten("What this message said has been deleted after its time. Write to the person anew.")
     again = (
         update(OutboxMessage)
         .where(OutboxMessage.id == message_id, OutboxMessage.state == OutboxState.FAILED)
@@ -179,6 +189,39 @@ async def send_again(session: AsyncSession, message_id: str, *, now: datetime) -
     return await session.scalar(again) is not None
 
 
+async def forget(session: AsyncSession, *, before: datetime, now: datetime, limit: int = 500) -> Sequence[str]:
+    """Delete what messages from before that moment say, or would say: text and payload. That there was one, to whom,
+    and its receipts stay. One that still waits has failed: it is out of date. Returns ids; call until there are none.
+    """
+    old = (
+        select(OutboxMessage.id)
+        .where(
+            OutboxMessage.created_at < before,
+            OutboxMessage.forgotten_at.is_(None),
+            OutboxMessage.state != OutboxState.SENDING,  # by a worker that has its words in hand
+        )
+        .order_by(OutboxMessage.created_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("old")
+    )
+    waits = OutboxMessage.state == OutboxState.QUEUED
+    change = (
+        update(OutboxMessage)
+        .where(OutboxMessage.id.in_(select(old.c.id)), OutboxMessage.state != OutboxState.SENDING)
+        .values(
+            text="",
+            payload={},
+            forgotten_at=now,
+            problem=case((waits, Problem.OUT_OF_DATE), else_=OutboxMessage.problem),
+            state=case((waits, OutboxState.FAILED), else_=OutboxMessage.state),
+        )
+        .returning(OutboxMessage.id)
+        .execution_options(synchronize_session=False)
+    )
+    return (await session.scalars(change)).all()
+
+
 async def get_message(session: AsyncSession, message_id: str) -> OutboxMessage:
     message = await session.get(OutboxMessage, message_id)
     if message is None:
@@ -190,7 +233,12 @@ async def list_messages(
     session: AsyncSession, *, filters: MessageFilter | None = None, cursor: str = "", limit: int = 100
 ) -> Page[OutboxMessage]:
     """Newest first."""
-    conditions = paging.equal(OutboxMessage, filters or MessageFilter(), ("state", "channel", "kind", "to", "call_id"))
+    wanted = filters or MessageFilter()
+    conditions = paging.equal(OutboxMessage, wanted, ("state", "channel", "kind", "to", "call_id"))
+    if wanted.created_from:
+        conditions.append(OutboxMessage.created_at >= wanted.created_from)
+    if wanted.created_before:
+        conditions.append(OutboxMessage.created_at < wanted.created_before)
     by = (OutboxMessage.created_at, OutboxMessage.id)
     return await paging.fetch(session, OutboxMessage, conditions, by=by, cursor=cursor, limit=limit)
 

@@ -92,7 +92,7 @@ async def serve(config: settings.Settings) -> None:
         deliveries.run(),
         requests.run(),
         ami.run(),
-        Housekeeping(sessions).run(),
+        Housekeeping(sessions, message_days=config.message_days, inbox_dir=config.inbox_dir).run(),
         render_waiting_names(config),
         every(BEAT_S, partial(beat, "worker")),
     )

@@ -3,11 +3,14 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 
 import structlog
 
-from ura import leads, outages, subscribers, users, wanted_names
+from ura import leads, outages, outbox, subscribers, users, wanted_names
+from ura.adapters import demo_inbox
 from ura.db import Sessions
 from ura.settings import Settings
 
@@ -29,15 +32,19 @@ async def every(seconds: float, work: Callable[[], None]) -> None:
 
 
 class Housekeeping:
-    """In the database: each hour log-ins that have ended and old tries to be recognised, each minute news for who waits
-    for the end of an outage, and the sales that calls left open. What fails holds nothing else up."""
+    """In the database: each hour log-ins that have ended, old tries to be recognised and what old messages said; each
+    minute news for who waits for the end of an outage, and the sales that calls left open. What fails holds nothing
+    else up."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, *, message_days: int, inbox_dir: Path) -> None:
         self._sessions = sessions
+        self._message_days = timedelta(days=message_days)
+        self._inbox_dir = inbox_dir
 
     async def run(self) -> None:
         await asyncio.gather(
             self._repeat(HOUR_S, self.hourly),
+            self._repeat(HOUR_S, self.forget_messages),
             self._repeat(MINUTE_S, self.minutely),
             self._repeat(MINUTE_S, self.close_leads),
         )
@@ -54,6 +61,19 @@ class Housekeeping:
         async with self._sessions.begin() as session:
             await users.forget_old_sessions(session, now=now)
             await subscribers.forget_old_attempts(session, now=now)
+
+    async def forget_messages(self, now: datetime) -> None:
+        """What they said: a boleto's line, a PIX code, an amount. A few at a time: calls write to the same file."""
+        forgotten = 0
+        while True:
+            async with self._sessions.begin() as session:
+                ids = await outbox.forget(session, before=now - self._message_days, now=now)
+            if not ids:
+                break
+            await asyncio.to_thread(partial(demo_inbox.forget, self._inbox_dir, ids))
+            forgotten += len(ids)
+        if forgotten:
+            log.info("deleted what old messages said", messages=forgotten)
 
     async def minutely(self, now: datetime) -> None:
         async with self._sessions.begin() as session:

@@ -45,12 +45,13 @@ class MessageRow:
     error: str
     attempts: int
     demo: bool
+    forgotten: bool
 
 
 @dataclass(frozen=True, slots=True)
 class OptOutRow:
+    id: str
     channel: str
-    target: str
     address: str
     by: str
     at: datetime
@@ -102,9 +103,10 @@ async def add_opt_out(
     return RedirectResponse(HERE, status_code=303)
 
 
-@router.post("/opt-outs/remove")
-async def remove_opt_out(session: SessionDep, actor: MessageWriter, channel: Channel, target: Target) -> Response:
-    await opt_outs.opt_in(session, channel=channel, target=opt_outs.address(channel, target), by=actor.name)
+@router.post("/opt-outs/{opt_out_id}/remove")
+async def remove_opt_out(session: SessionDep, actor: MessageWriter, opt_out_id: str) -> Response:
+    found = await opt_outs.get_opt_out(session, opt_out_id)
+    await opt_outs.opt_in(session, channel=found.channel, target=found.target, by=actor.name)
     return RedirectResponse(HERE, status_code=303)
 
 
@@ -164,11 +166,12 @@ def _row(message: OutboxMessage, actor: Actor, settings: Settings) -> MessageRow
         error=message.last_error,
         attempts=message.attempts,
         demo=demo,
+        forgotten=message.forgotten_at is not None,
     )
 
 
 def _opt_out(one: OptOut, actor: Actor) -> OptOutRow:
-    return OptOutRow(one.channel.value, one.target, _address(one.channel, one.target, actor), one.by, one.at)
+    return OptOutRow(one.id, one.channel.value, _address(one.channel, one.target, actor), one.by, one.at)
 
 
 def _address(channel: SendChannel, to: str, actor: Actor) -> str:

@@ -1,6 +1,6 @@
 """The page "Caixa de saída": what arrived, what failed and is sent again, who wants nothing more."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -74,11 +74,26 @@ async def test_somebody_is_kept_from_messages_and_let_in_again(person: Client, s
         assert "Registrado por attendant@provedor.test" in (await client.get(PAGE)).text
         async with sessions() as session:
             assert await opt_outs.has_opted_out(session, channel=SendChannel.SMS, to=PHONE)
-        await client.post(f"{PAGE}/opt-outs/remove", data={"channel": "sms", "target": PHONE})
+            [one] = (await opt_outs.list_opt_outs(session)).items
+        assert (await client.post(f"{PAGE}/opt-outs/{one.id}/remove")).status_code == 303
         assert "Ninguém pediu para não receber." in (await client.get(PAGE)).text
         wrong = await client.post(f"{PAGE}/opt-outs", data={"channel": "email", "target": "ana"})
         assert wrong.status_code == 422
         assert "Confira: celular com DDD" in wrong.text
+
+
+async def test_what_was_deleted_after_its_time_says_so_and_cannot_be_sent_again(
+    person: Client, sessions: Sessions
+) -> None:
+    await message(sessions, failed=True)
+    now = datetime.now(UTC)
+    async with sessions.begin() as session:
+        assert await outbox.forget(session, before=now + timedelta(days=1), now=now) == [ID]
+    async with person(Role.ATTENDANT) as client:
+        page = (await client.get(PAGE)).text
+        assert "O texto foi apagado depois do prazo de guarda." in page
+        assert "Enviar de novo" not in page
+        assert (await client.post(f"{PAGE}/{ID}/again")).status_code == 409
 
 
 @pytest.mark.parametrize("role", [Role.TECHNICIAN, Role.OWNER])

@@ -4,10 +4,11 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import ura.models
@@ -59,6 +60,18 @@ async def test_two_doors_that_start_together_migrate_once(tmp_path: Path) -> Non
     async with engine.connect() as connection:
         assert "call_step" in await connection.run_sync(lambda sync: inspect(sync).get_table_names())
     await engine.dispose()
+
+
+async def test_who_had_opted_out_already_gets_an_id_of_their_own(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        await connection.run_sync(lambda sync: command.downgrade(config(sync), "0005"))
+        for target in ("+5511987650001", "+5511987650002"):
+            row = {"target": target, "at": "2026-11-22 12:00:00"}
+            into = "INSERT INTO message_opt_out (channel, target, by, at) VALUES ('sms', :target, 'reply', :at)"
+            await connection.execute(text(into), row)
+        await connection.run_sync(lambda sync: command.upgrade(config(sync), "head"))
+        ids = (await connection.scalars(text("SELECT id FROM message_opt_out"))).all()
+    assert sorted(map(len, set(ids))) == [32, 32]
 
 
 def test_the_migrations_are_one_line() -> None:

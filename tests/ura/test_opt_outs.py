@@ -1,3 +1,5 @@
+from base64 import b64decode
+
 import pytest
 from sqlalchemy import select
 
@@ -92,3 +94,27 @@ async def test_an_address_of_mail_is_the_same_in_big_letters(sessions: Sessions)
 def test_what_is_no_address_is_refused(channel: SendChannel, written: str) -> None:
     with pytest.raises(BadInput):
         opt_outs.address(channel, written)
+
+
+async def test_the_list_is_paged_and_searched_and_no_cursor_tells_an_address(sessions: Sessions) -> None:
+    people = ["+5511987650001", "+5511987650002", "+5511987650003"]
+    async with sessions.begin() as session:
+        for seconds, phone in enumerate(people):
+            await opt_outs.opt_out(session, channel=SMS, target=phone, by="bia", now=later(seconds))
+        first = await opt_outs.list_opt_outs(session, limit=2)
+        second = await opt_outs.list_opt_outs(session, limit=2, cursor=first.next_cursor)
+        assert [each.target for page in (first, second) for each in page.items] == people[::-1]
+        assert not any(phone in b64decode(first.next_cursor).decode() for phone in people)
+        assert second.next_cursor == ""
+        found = await opt_outs.list_opt_outs(session, channel=SMS, target=people[1])
+        assert [each.target for each in found.items] == [people[1]]
+        assert (await opt_outs.list_opt_outs(session, channel=EMAIL)).items == []
+
+
+async def test_taking_somebody_back_twice_is_written_down_once(sessions: Sessions) -> None:
+    await hear(sessions, "PARE")
+    async with sessions.begin() as session:
+        for _ in range(2):
+            await opt_outs.opt_in(session, channel=SMS, target=PHONE, by="bia")
+        actions = (await session.scalars(select(AuditEntry.action).order_by(AuditEntry.id))).all()
+    assert actions == ["opted-out", "opted-in"]

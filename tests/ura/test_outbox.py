@@ -132,3 +132,22 @@ async def test_what_a_dead_worker_held_is_given_back_and_its_late_word_does_not_
     async with sessions() as session:
         stored = await session.get_one(OutboxMessage, taken.id)
         assert (stored.state, stored.sent_at, stored.attempts) == (OutboxState.SENT, later(171), 2)
+
+
+async def test_what_still_waits_after_its_time_has_failed_and_is_not_sent_again(sessions: Sessions) -> None:
+    await put(sessions, 3)
+    (sending,) = await claim(sessions, limit=1)
+    async with sessions.begin() as session:
+        assert len(await outbox.forget(session, before=later(50), now=later(60), limit=1)) == 1
+        assert len(await outbox.forget(session, before=later(50), now=later(60))) == 1
+        assert await outbox.forget(session, before=later(50), now=later(70)) == []
+    async with sessions.begin() as session:
+        assert await outbox.count_by_state(session) == {OutboxState.SENDING: 1, OutboxState.FAILED: 2}
+        failed = (await outbox.list_messages(session, filters=outbox.MessageFilter(state=OutboxState.FAILED))).items
+        told = {(message.problem, message.forgotten_at) for message in failed}
+        assert told == {(Problem.OUT_OF_DATE, later(60))}
+        with pytest.raises(outbox.MessageForgotten):
+            await outbox.send_again(session, failed[0].id, now=later(80))
+        assert await outbox.mark_sent(session, sending, now=later(101), text="Planos")
+    async with sessions.begin() as session:
+        assert await outbox.forget(session, before=later(50), now=later(200)) == [sending.id]

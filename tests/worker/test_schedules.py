@@ -2,19 +2,28 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
 
-from tests.factories import call_closed, call_opened, lead_saved, make_id
-from ura import leads, rendering, users
+from tests.factories import NOON, call_closed, call_opened, lead_saved, make_id
+from ura import leads, outbox, receipts, rendering, users
+from ura.adapters import demo_inbox
+from ura.adapters.demo_inbox import DemoInbox
 from ura.db import Sessions
-from ura.models import AttemptKind, IdentificationAttempt, LeadStatus, LoginSession, Role
+from ura.gateways import Outgoing
+from ura.models import AttemptKind, IdentificationAttempt, LeadStatus, LoginSession, OutboxState, Role
 from ura.projection import apply_batch
 from ura.prompts import PromptIndex
+from ura.receipts import Receipt
 from ura.settings import Settings
 from worker import schedules
 from worker.schedules import Housekeeping, every
+
+
+def housekeeping(sessions: Sessions, inbox_dir: Path) -> Housekeeping:
+    return Housekeeping(sessions, message_days=90, inbox_dir=inbox_dir)
 
 
 async def test_a_turn_that_fails_does_not_end_the_schedule() -> None:
@@ -37,7 +46,7 @@ async def test_a_turn_that_fails_does_not_end_the_schedule() -> None:
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_sale_whose_caller_has_gone_is_closed_within_the_minute(
-    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(schedules, "MINUTE_S", 0.05)
     call_id, lead_id = make_id(), make_id()
@@ -51,7 +60,7 @@ async def test_a_sale_whose_caller_has_gone_is_closed_within_the_minute(
                 call_closed(call_id, "dropped", at=gone, by="ami"),
             ],
         )
-    running = asyncio.create_task(Housekeeping(sessions).run())
+    running = asyncio.create_task(housekeeping(sessions, tmp_path).run())
     async with asyncio.timeout(10):
         while True:
             async with sessions() as session:
@@ -62,7 +71,7 @@ async def test_a_sale_whose_caller_has_gone_is_closed_within_the_minute(
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_log_ins_that_have_ended_are_forgotten(sessions: Sessions) -> None:
+async def test_log_ins_that_have_ended_are_forgotten(sessions: Sessions, tmp_path: Path) -> None:
     now = datetime.now(UTC)
     async with sessions.begin() as session:
         user = await users.create_user(
@@ -83,10 +92,40 @@ async def test_log_ins_that_have_ended_are_forgotten(sessions: Sessions) -> None
             session.add(
                 IdentificationAttempt(id=make_id(), caller="", at=now - age, kind=AttemptKind.DOCUMENT, hit=False)
             )
-    await Housekeeping(sessions).hourly(now)
+    await housekeeping(sessions, tmp_path).hourly(now)
     async with sessions() as session:
         assert await session.scalar(select(func.count()).select_from(LoginSession)) == 1
         assert await session.scalar(select(func.count()).select_from(IdentificationAttempt)) == 1
+
+
+async def test_what_messages_said_is_deleted_after_its_days_and_their_receipts_stay(
+    sessions: Sessions, tmp_path: Path
+) -> None:
+    old, new = make_id(), make_id()
+    inbox = DemoInbox(tmp_path)
+    for message_id, days in ((old, 91), (new, 89)):
+        sent_at = NOON - timedelta(days=days)
+        async with sessions.begin() as session:
+            invoice = {"invoice_id": "300101"}
+            to = "+5511955550101"
+            await outbox.enqueue(session, kind="invoice", to=to, payload=invoice, now=sent_at, message_id=message_id)
+            [message] = await outbox.claim(session, worker="w", now=sent_at)
+            provider_id = await inbox.send(Outgoing(message_id, to, "Linha digitável: 846", subject="Sua fatura"))
+            await outbox.mark_sent(
+                session, message, now=sent_at, text="Linha digitável: 846", provider="demo", provider_id=provider_id
+            )
+            await receipts.apply(session, Receipt("demo", OutboxState.DELIVERED, provider_id), now=sent_at)
+    await housekeeping(sessions, tmp_path).forget_messages(NOON)
+    await housekeeping(sessions, tmp_path).forget_messages(NOON + timedelta(hours=1))
+    async with sessions() as session:
+        gone, kept = await outbox.get_message(session, old), await outbox.get_message(session, new)
+        assert (gone.text, gone.payload, gone.forgotten_at) == ("", {}, NOON)
+        assert (gone.state, gone.to) == (OutboxState.DELIVERED, "+5511955550101")
+        assert gone.sent_at == gone.delivered_at == NOON - timedelta(days=91)
+        assert (kept.text, kept.payload, kept.forgotten_at) == ("Linha digitável: 846", invoice, None)
+        assert await outbox.count_by_state(session) == {OutboxState.DELIVERED: 2}
+    assert demo_inbox.subject_and_files(tmp_path, old) == ("", [])
+    assert demo_inbox.subject_and_files(tmp_path, new) == ("Sua fatura", [])
 
 
 def test_the_file_of_waiting_names_is_the_one_that_rendering_writes() -> None:

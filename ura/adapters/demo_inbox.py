@@ -6,6 +6,8 @@
 
 import asyncio
 import json
+import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +44,12 @@ class DemoInbox:
             files.append({"name": each.name, "content_type": each.content_type, "kept_as": kept_as})
         told = {"subject": message.subject, "template": message.template, "files": files}
         (place / TOLD).write_text(json.dumps(told, ensure_ascii=False))
+
+
+def forget(folder: Path, message_ids: Iterable[str]) -> None:
+    """Delete what came with these messages."""
+    for message_id in message_ids:
+        shutil.rmtree(folder / message_id, ignore_errors=True)
 
 
 def subject_and_files(folder: Path, message_id: str) -> tuple[str, list[KeptFile]]:

@@ -48,6 +48,12 @@ class OutboxMessage(Claimable, Base):
             sqlite_where=text("provider_id <> ''"),
             postgresql_where=text("provider_id <> ''"),
         ),
+        Index(
+            "ix_outbox_to_forget",
+            "created_at",
+            sqlite_where=text("forgotten_at IS NULL"),
+            postgresql_where=text("forgotten_at IS NULL"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(Uuid, primary_key=True)
@@ -67,3 +73,4 @@ class OutboxMessage(Claimable, Base):
     read_at: Mapped[datetime | None] = mapped_column(Moment)
     call_id: Mapped[str | None] = mapped_column(Uuid, index=True)
     created_at: Mapped[datetime] = mapped_column(Moment)
+    forgotten_at: Mapped[datetime | None] = mapped_column(Moment)  # text and payload were deleted then
