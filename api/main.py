@@ -27,6 +27,7 @@ from api.routes import (
     health,
     hooks,
     leads,
+    messages,
     outages,
     panel,
     panel_messages,
@@ -99,8 +100,9 @@ def build(config: Settings) -> FastAPI:
     app.state.pages = pages.Pages(config.zone)
     errors.install(app)
     api = APIRouter(prefix="/api/v1")
-    for noun in (calls, recordings, leads, tickets, outages, coverage, flows, health):
+    for noun in (calls, recordings, leads, tickets, outages, messages, coverage, flows, health):
         api.include_router(noun.router)
+    api.include_router(messages.opt_out_router)
     api.include_router(reference.router)
     app.include_router(api)
     app.include_router(panel.router)
