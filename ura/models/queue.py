@@ -12,6 +12,5 @@ class Queue(Base):
 
     key: Mapped[str] = mapped_column(Key, primary_key=True)
     title: Mapped[str] = mapped_column(String(80))
-    priority: Mapped[int] = mapped_column(default=0)
     business_hours: Mapped[str] = mapped_column(Key, default="")
     max_wait_s: Mapped[int] = mapped_column(default=300)
