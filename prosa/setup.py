@@ -8,11 +8,14 @@ from pathlib import Path
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from prosa.asterisk import Attendant, Did
 from ura import numbers, prompts, queues, users
+from ura.crypto import Keyring
 from ura.db import Sessions, make_engine, make_sessions
 from ura.demo import load_demo
+from ura.demo.refresh import refresh_days
 from ura.errors import BadInput, Refused
 from ura.flows import store
 from ura.models.did import DidKind
@@ -31,8 +34,8 @@ class Prepared:
     password_unseen: str  # to be shown even if the start fails: it is shown once
 
 
-async def prepare(settings: Settings, step: Step) -> Prepared:
-    """Safe to repeat; the second time it only looks."""
+async def prepare(settings: Settings, step: Step, *, now: datetime | None = None) -> Prepared:
+    """Safe to repeat; the second time it only looks. `now`: None for this moment."""
     with step("state folder") as notes:
         for folder in (settings.journal_dir, settings.live_dir, settings.recordings_dir, settings.logs_dir):
             folder.mkdir(parents=True, exist_ok=True)
@@ -47,7 +50,7 @@ async def prepare(settings: Settings, step: Step) -> Prepared:
     engine = make_engine(settings.db_url)
     try:
         sessions = make_sessions(engine)
-        password = await _first_content(settings, sessions, step)
+        password = await _first_content(settings, sessions, step, now or datetime.now(UTC))
         return await _read(sessions, password)
     finally:
         await engine.dispose()
@@ -69,13 +72,12 @@ async def is_current(settings: Settings) -> bool:
         await engine.dispose()
 
 
-async def _first_content(settings: Settings, sessions: Sessions, step: Step) -> str:
+async def _first_content(settings: Settings, sessions: Sessions, step: Step, now: datetime) -> str:
     """The demo provider when there is no provider, the shipped flows when there are none, the first log-in when there
     is nobody. Returns that log-in's password, or nothing."""
-    now = datetime.now(UTC)
     with step("provider") as notes:
         async with sessions.begin() as session:
-            notes.append("demo loaded" if await load_demo(session, settings) else "is there")
+            notes.append(await _provider(session, settings, now))
     with step("flow and prompts") as notes:
         async with sessions.begin() as session:
             known = await store.known_here(session, prompts.load_all(settings.prompts_dir))
@@ -87,6 +89,15 @@ async def _first_content(settings: Settings, sessions: Sessions, step: Step) -> 
             notes.append(f"{await render_pending(settings)} names spoken")
     async with sessions.begin() as session:
         return await users.first_admin(session) or ""
+
+
+async def _provider(session: AsyncSession, settings: Settings, now: datetime) -> str:
+    if await load_demo(session, settings, now=now):
+        return "demo loaded"
+    is_tried_out = settings.environment == "development" and settings.erp == "local"
+    if is_tried_out and await refresh_days(session, Keyring.of(settings), now.astimezone(settings.zone)):
+        return "is there; the demo's days count from today"
+    return "is there"
 
 
 async def _read(sessions: Sessions, password: str) -> Prepared:

@@ -2,15 +2,18 @@
 
 import contextlib
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.script import ScriptDirectory
+from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from prosa import setup
+from tests.factories import NOON
 from ura import users
 from ura.db import make_engine, make_sessions
 from ura.errors import BadInput, Refused
@@ -45,6 +48,29 @@ async def test_an_empty_database_gets_the_demo_a_flow_and_a_first_log_in_and_onl
     assert again.dids == prepared.dids
     assert second.steps["provider"] == ["is there"]
     assert second.steps["flow and prompts"] == []
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_the_demos_days_count_from_today_at_a_start_on_a_later_day(settings: Settings) -> None:
+    said = []
+    for now in (NOON, NOON + timedelta(hours=3), NOON + timedelta(days=2), NOON + timedelta(days=2, hours=1)):
+        notes = Notes()
+        await setup.prepare(settings, notes.step, now=now)
+        said += notes.steps["provider"]
+    assert said == ["demo loaded", "is there", "is there; the demo's days count from today", "is there"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "changed", [{"environment": "production", "secret_key": SecretStr("x" * 32)}, {"erp": "sgp"}], ids=str
+)
+async def test_where_the_demo_is_not_what_is_tried_out_no_day_is_moved(
+    settings: Settings, changed: dict[str, Any]
+) -> None:
+    await setup.prepare(settings, Notes().step, now=NOON)
+    notes = Notes()
+    await setup.prepare(settings.model_copy(update=changed), notes.step, now=NOON + timedelta(days=2))
+    assert notes.steps["provider"] == ["is there"]
 
 
 async def test_a_migrated_database_is_known_without_alembic(settings: Settings, engine: AsyncEngine) -> None:

@@ -2,6 +2,7 @@ from datetime import date, datetime
 
 from sqlalchemy import func, select
 
+from tests.factories import NOON
 from ura import coverage, demo, queues
 from ura.db import Sessions
 from ura.lookups import Lookups
@@ -12,7 +13,7 @@ from ura.settings import Settings
 
 async def load(sessions: Sessions, settings: Settings) -> bool:
     async with sessions.begin() as session:
-        return await demo.load_demo(session, settings)
+        return await demo.load_demo(session, settings, now=NOON)
 
 
 async def test_the_demo_provider_is_as_promised(sessions: Sessions, settings: Settings) -> None:
@@ -31,7 +32,7 @@ async def test_the_demo_provider_is_as_promised(sessions: Sessions, settings: Se
         for place in places:
             assert place.prompt_key == name_key(place.name)
             assert (place.forecast_on is not None) == (place.status is Coverage.PLANNED)
-            assert place.forecast_on is None or place.forecast_on > datetime.now(settings.zone).date()
+            assert place.forecast_on is None or place.forecast_on > NOON.date()
             offers = [
                 await coverage.list_offers(
                     session, neighbourhood_id=place.id, audience=audience, today=date(2026, 11, 23)

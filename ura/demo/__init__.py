@@ -3,7 +3,7 @@ seventeen subscribers with a story each (subscribers.yaml)."""
 
 import re
 from collections.abc import Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,15 +25,15 @@ FOLDER = Path(__file__).parent
 FILES = {kind: f"{kind.value}.csv" for kind in (ImportKind.NEIGHBOURHOODS, ImportKind.PLANS, ImportKind.OFFERS)}
 
 
-async def load_demo(session: AsyncSession, settings: Settings) -> bool:
+async def load_demo(session: AsyncSession, settings: Settings, *, now: datetime | None = None) -> bool:
     """Fill an empty database; one that has numbers or queues is left as it is (False). Names ship with their audio,
-    so nothing is rendered here."""
+    so nothing is rendered here. `now`: what the demo's days are counted from; None: this moment."""
     taken = await session.scalar(select(func.count()).select_from(Did)) or await session.scalar(
         select(func.count()).select_from(Queue)
     )
     if taken:
         return False
-    now = datetime.now(settings.zone)
+    now = (now or datetime.now(UTC)).astimezone(settings.zone)
     today = now.date()
     await _load_provider(session, today)
     for kind, file in FILES.items():

@@ -80,7 +80,7 @@ async def _history(session: AsyncSession, demo: DemoContract, contract_ref: str)
     if demo.unlock:
         session.add(
             TrustUnlock(
-                wish=_id(contract_ref),
+                wish=row_id(contract_ref),
                 source=SOURCE,
                 contract_ref=contract_ref,
                 period=billing.period_of(demo.unlock.granted_at.date()),
@@ -92,7 +92,7 @@ async def _history(session: AsyncSession, demo: DemoContract, contract_ref: str)
         assert ticket.opened_at
         await tickets.open_ticket(
             session,
-            ticket_id=_id(ticket.reference),
+            ticket_id=row_id(ticket.reference),
             protocol="",
             category=Category.SUPPORT,
             summary=ticket.subject,
@@ -108,7 +108,7 @@ async def _open_outages(session: AsyncSession, world: DemoWorld) -> None:
     for each in world.outages:
         await outages.open_outage(
             session,
-            outage_id=_id(each.id),
+            outage_id=row_id(each.id),
             cause=Cause.FIBRE_CUT,
             scopes=[Scope(neighbourhood=each.neighbourhood, city=each.city), Scope(olt=each.olt, pon=each.pon)],
             started_at=each.began_at,
@@ -119,6 +119,6 @@ async def _open_outages(session: AsyncSession, world: DemoWorld) -> None:
         )
 
 
-def _id(text: str) -> str:
+def row_id(text: str) -> str:
     """Our ids have 32 signs."""
     return text.rjust(32, "0")
