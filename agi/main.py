@@ -161,8 +161,8 @@ def prepare(settings: Settings) -> None:
     for folder in (settings.live_dir, settings.recordings_dir, settings.rendered_dir / "joined", settings.logs_dir):
         folder.mkdir(parents=True, exist_ok=True)
     old = time.time() - STALE_S
-    for folder, pattern in ((settings.live_dir, "*.json"), (settings.rendered_dir / "joined", "*.alaw*")):
-        for file in folder.glob(pattern):
+    for folder in (settings.live_dir, settings.rendered_dir / "joined"):
+        for file in folder.iterdir():
             if file.stat().st_mtime < old:
                 file.unlink(missing_ok=True)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

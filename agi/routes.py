@@ -238,8 +238,8 @@ class OneCall:
         if result.kind == "queue":
             self._save(result.state, result.queue)
             self.record.close_quietly("queue", result.state.node)
-        elif result.kind == "end" and self.uniqueid:
-            tools.live.remove(self.uniqueid)
+        elif result.kind == "end" and self.position is not None:
+            self.position.end()
         if not session.hung_up:
             await self._let_go(session, channel, result)
 

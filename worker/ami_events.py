@@ -8,6 +8,7 @@ nothing.
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ NORMAL_END = 16
 CONGESTION = 42  # pbx.c 22, increase_call_count: at maxcalls the caller gets 503 and the channel this cause
 QUIET_AFTER = timedelta(minutes=1)
 REMEMBERED = 5000
+FORGET_S = 2.0  # a call that was with `agi` to its end has its position taken away there, and the file used again
 BEAT_S = 1.0
 
 
@@ -52,13 +54,16 @@ class AmiEvents:
         sessions: Sessions,
         live_dir: Path | None = None,
         alive: Callable[[], None] = lambda: None,
+        forget_after_s: float = FORGET_S,
     ) -> None:
-        """`alive` is called every second while Asterisk answers."""
+        """`alive` is called every second while Asterisk answers; `forget_after_s` after its end, a call that nobody
+        took off `live_dir` is no longer there."""
         self._ami = ami
         self._journal = journal
         self._sessions = sessions
         self._live_dir = live_dir
         self._alive = alive
+        self._forget_after_s = forget_after_s
         self._answered: dict[str, None] = {}  # calls that reached a person, the oldest first
         self._turned_away_at: datetime | None = None
 
@@ -130,7 +135,8 @@ class AmiEvents:
         outcome = "done" if answered else "dropped" if dropped else "abandoned"
         self._write("call_closed", identity, {"outcome": outcome, "ended_at": at, "last_node": "", "by": "ami"})
         if self._live_dir is not None and uniqueid and "/" not in uniqueid:
-            (self._live_dir / f"{uniqueid}.json").unlink(missing_ok=True)
+            file = self._live_dir / f"{uniqueid}.json"
+            asyncio.get_running_loop().call_later(self._forget_after_s, partial(file.unlink, missing_ok=True))
 
     def _remember(self, identity: str) -> None:
         self._answered[identity] = None

@@ -143,7 +143,7 @@ class House:
         return [record.data["outcome"] for record in self.records() if record.kind == "call_closed"]
 
     def live(self) -> list[str]:
-        return [file.name for file in (self.folder / "live").glob("*")]
+        return [file.name for file in (self.folder / "live").glob("*.json")]
 
 
 @pytest.fixture

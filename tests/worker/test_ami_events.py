@@ -48,7 +48,8 @@ class Followed:
         self.live = folder / "live"
         self.live.mkdir()
         self.journal = Journal(folder / "journal", "worker")
-        self.events = AmiEvents(Ami("127.0.0.1", asterisk.port, "prosa", SECRET), self.journal, sessions, self.live)
+        ami = Ami("127.0.0.1", asterisk.port, "prosa", SECRET)
+        self.events = AmiEvents(ami, self.journal, sessions, self.live, forget_after_s=0)
         self.sessions = sessions
 
     def records(self) -> list[Record]:
@@ -108,7 +109,7 @@ async def test_a_corporate_call_from_ring_to_end(followed: Followed, asterisk: F
     asterisk.tell("QueueCallerJoin", **caller(1), Queue="corporativo")
     asterisk.tell("AgentConnect", **caller(1), Queue="corporativo", MemberName="201")
     asterisk.tell("Hangup", **caller(1), Cause="16")
-    await running.until(lambda: len(running.records()) == 4)
+    await running.until(lambda: len(running.records()) == 4 and not list(running.live.iterdir()))
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await running.store()
@@ -116,7 +117,6 @@ async def test_a_corporate_call_from_ring_to_end(followed: Followed, asterisk: F
     assert (call.door, call.caller, call.queue, call.attendant) == ("corporate", "+5511987654321", "corporativo", "201")
     assert call.outcome == Outcome.DONE
     assert call.ended_at is not None
-    assert list(running.live.iterdir()) == []
 
 
 async def test_who_gives_up_in_the_queue_has_abandoned(running: Followed, asterisk: FakeAmi) -> None:

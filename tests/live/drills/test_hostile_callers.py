@@ -126,8 +126,11 @@ async def test_whenever_a_caller_hangs_up_the_record_is_closed_once_and_nothing_
     tickets = await tickets_of(house, [record.caller for record in records])
     assert tickets["+5519974000005"] == 1
     assert tickets["+5519974000004"] <= 1
-    live = {file.stem for file in house.settings.live_dir.glob("*.json")}
-    assert live & {record.uniqueid for record in records} == set()
+    ended = {record.uniqueid for record in records}
+    positions = house.settings.live_dir
+    await until(
+        lambda: not ended & {file.stem for file in positions.glob("*.json")}, 5, "no position of a call is left"
+    )
 
 
 # --- keys during everything
