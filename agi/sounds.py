@@ -2,13 +2,19 @@
 
 `GET DATA` takes one file (app.c 22, ast_app_getdata_full: only `Read` splits at `&`), and a key pressed between two
 commands is lost. So prompts that follow each other are joined, byte after byte, into one raw A-law file under the
-rendered prompts, named by its content and kept while it is used again. One command an effect, no gap in between.
+rendered prompts, kept while it is used again. One command an effect, no gap in between.
+
+Most are for one caller (a protocol number), so the file of one that was said long ago is written over: to make a file
+and remove it costs ext4 more than all the rest (see agi/live.py). Therefore a process touches only files of its own.
 """
 
 import os
+import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from errno import ENOSPC
 from hashlib import blake2b
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +27,7 @@ BYTES_PER_S = 8000  # A-law, and G.722 too
 SHORT_BYTES = 16_000
 MOST_SHORT = 500
 SUFFIXES = (".alaw", ".g722")
+SAID_S = 60.0  # so long after its end nobody hears a prompt any more, however late Asterisk began with it
 
 
 class PromptFiles(Protocol):
@@ -42,16 +49,25 @@ SILENCE = Sound("", 0.0)
 
 
 class Sounds:
-    """Finds and joins prompts. One a process; the folder may be shared, since equal names have equal content."""
+    """Finds and joins prompts. One a process, made after a fork; the folder is shared."""
 
-    def __init__(self, index: PromptFiles, roots: dict[str, Path], *, keep: int = 400) -> None:
-        """`roots`: Asterisk's first path element → folder, "dyn" among them, where joined files are put."""
+    def __init__(
+        self,
+        index: PromptFiles,
+        roots: dict[str, Path],
+        *,
+        keep: int = 150,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`roots`: Asterisk's first path element → folder, "dyn" among them, where joined files are put. `keep`: so
+        many of those at least."""
         self._index = index
         self._roots = roots
         self._folder = roots["dyn"] / "joined"
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._joined: OrderedDict[str, Sound] = OrderedDict()
+        self._joined: OrderedDict[str, tuple[Sound, float]] = OrderedDict()  # and when it was last asked for
         self._keep = keep
+        self._clock = clock
         self._missing: set[str] = set()
         self._short: dict[tuple[str, int, int], bytes] = {}
 
@@ -101,10 +117,11 @@ class Sounds:
             used.append(name)
         if not sources:
             return SILENCE
-        name = "dyn/joined/" + blake2b(repr(sources).encode(), digest_size=12).hexdigest()
+        name = f"dyn/joined/{os.getpid()}-{blake2b(repr(sources).encode(), digest_size=12).hexdigest()}"
         if (known := self._joined.get(name)) is not None:
+            self._joined[name] = known[0], self._clock()
             self._joined.move_to_end(name)
-            return known
+            return known[0]
         return self._write(name, sources, tuple(used))
 
     def _read(self, source: tuple[str, int, int]) -> bytes:
@@ -122,19 +139,42 @@ class Sounds:
 
     def _write(self, name: str, sources: list[tuple[str, int, int]], pieces: tuple[str, ...]) -> Sound:
         audio = b"".join(self._read(source) for source in sources)
-        target = self._folder / f"{name.rpartition('/')[2]}.alaw"
+        sound = Sound(name, len(audio) / BYTES_PER_S, pieces)
+        part = f"{self._file(name)}.part"
         try:
-            if not (target.exists() and target.stat().st_size == len(audio)):  # another process may have made it
-                part = f"{target}.{os.getpid()}"
-                with open(part, "wb", buffering=0) as file:
-                    file.write(audio)
-                os.replace(part, target)
+            # Written under another name: Asterisk must never find half a file.
+            fd = os.open(part, os.O_WRONLY if self._make_room(part) else os.O_WRONLY | os.O_CREAT, 0o644)
+            try:
+                if os.write(fd, audio) != len(audio):
+                    raise OSError(ENOSPC, os.strerror(ENOSPC))
+                os.ftruncate(fd, len(audio))
+            finally:
+                os.close(fd)
+            os.rename(part, self._file(name))
         except OSError as error:  # disk full: the pieces are played one by one
             log.warning("joined prompt could not be written", reason=error.strerror)
-            return Sound("", len(audio) / BYTES_PER_S, pieces)
-        sound = Sound(name, len(audio) / BYTES_PER_S, pieces)
-        self._joined[name] = sound
-        while len(self._joined) > self._keep:
-            old, _ = self._joined.popitem(last=False)
-            (self._folder / f"{old.rpartition('/')[2]}.alaw").unlink(missing_ok=True)
+            return Sound("", sound.seconds, pieces)
+        self._joined[name] = sound, self._clock()
         return sound
+
+    def _file(self, name: str) -> str:
+        return f"{self._folder}/{name.rpartition('/')[2]}.alaw"
+
+    def _make_room(self, part: str) -> bool:
+        """Of what was said long ago, the oldest is `part` now: True when there is such a file. A second one goes, so
+        that after a rush there are fewer again."""
+        found = False
+        for _ in range(2):
+            if len(self._joined) < self._keep:
+                break
+            oldest, (sound, used_at) = next(iter(self._joined.items()))
+            if self._clock() < used_at + sound.seconds + SAID_S:
+                break
+            del self._joined[oldest]
+            with suppress(OSError):
+                if found:
+                    os.unlink(self._file(oldest))
+                else:
+                    os.rename(self._file(oldest), part)
+                    found = True
+        return found

@@ -167,11 +167,45 @@ def test_a_forgotten_join_is_made_again(sounds: Sounds, roots: dict[str, Path]) 
     assert file.exists()
 
 
-def test_only_so_many_joins_are_kept(roots: dict[str, Path]) -> None:
-    sounds = Sounds(Prompts(), roots, keep=1)
-    sounds.sound(["hello", "menu.main"])
+def test_the_file_of_what_was_said_long_ago_is_written_over(roots: dict[str, Path]) -> None:
+    now = 0.0
+    sounds = Sounds(Prompts(), roots, keep=1, clock=lambda: now)
+    folder = roots["dyn"] / "joined"
+    first = sounds.sound(["hello", "menu.main"])  # 3 seconds
+    (made,) = folder.iterdir()
+    inode = made.stat().st_ino
+    now = 62.9
     sounds.sound(["menu.main", "hello"])
-    assert len(list((roots["dyn"] / "joined").iterdir())) == 1
+    assert len(list(folder.iterdir())) == 2, "the first one may still be heard"
+    now = 63.0
+    third = sounds.sound(["menu.main", "menu.more"])
+    file = folder / f"{third.name.rpartition('/')[2]}.alaw"
+    assert file.stat().st_ino == inode
+    assert file.read_bytes() == b"M" * 8000 + b"m" * 4000
+    assert not (folder / f"{first.name.rpartition('/')[2]}.alaw").exists()
+
+
+def test_what_is_asked_for_again_is_kept_and_after_a_rush_there_are_fewer(roots: dict[str, Path]) -> None:
+    now = 0.0
+    sounds = Sounds(Prompts(), roots, keep=2, clock=lambda: now)
+    rush = [sounds.sound(keys) for keys in (["hello", "hello"], ["hello", "menu.main"], ["menu.main", "hello"])]
+    now = 100.0
+    assert sounds.sound(["hello", "hello"]) == rush[0]
+    last = sounds.sound(["menu.main", "menu.main"])
+    names = {f"dyn/joined/{file.stem}" for file in (roots["dyn"] / "joined").iterdir()}
+    assert names == {rush[0].name, last.name}
+
+
+def test_a_file_that_somebody_removed_is_made_anew(roots: dict[str, Path]) -> None:
+    now = 0.0
+    sounds = Sounds(Prompts(), roots, keep=1, clock=lambda: now)
+    sounds.sound(["hello", "menu.main"])
+    for file in (roots["dyn"] / "joined").iterdir():
+        file.unlink()
+    now = 100.0
+    sounds.sound(["menu.main", "hello"])
+    (made,) = (roots["dyn"] / "joined").iterdir()
+    assert made.read_bytes() == b"M" * 8000 + b"H" * 16000
 
 
 def test_pieces_that_vanish_are_left_out(sounds: Sounds) -> None:
