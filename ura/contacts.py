@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from ura import opt_outs, phones
-from ura.erp import Erp, SendChannel, Subscriber, Unsupported
+from ura.erp import Contract, Erp, SendChannel, Subscriber, Unsupported
 from ura.errors import BadInput
 from ura.phones import PhoneKind
 
@@ -31,18 +31,26 @@ def targets(subscriber: Subscriber, channels: Collection[SendChannel]) -> list[d
 async def find_address(erp: Erp, contact: Mapping[str, Any]) -> str:
     """The address of a contact that was chosen among `targets`. Raises BadInput when it is no longer registered, or is
     not to be told from another one; ErpUnavailable."""
-    subscriber_id, contract_id = contact.get("subscriber_id"), contact.get("contract_id")
     channel, tail = SendChannel(contact.get("channel", "")), contact.get("tail")
-    contracts = await erp.list_contracts(str(subscriber_id))
-    numbers = [] if isinstance(contracts, Unsupported) else [c.number for c in contracts.value if c.id == contract_id]
-    for number in numbers:
-        found = await erp.find_by_contract(number)
-        if isinstance(found, Unsupported) or found.value is None or found.value.id != subscriber_id:
+    subscriber, _ = await find_holder(erp, contact)
+    fitting = {each for each in _addresses(subscriber, channel) if _tail(channel, each) == tail}
+    if len(fitting) != 1:
+        raise BadInput("this contact is no longer registered")
+    return fitting.pop()
+
+
+async def find_holder(erp: Erp, contact: Mapping[str, Any]) -> tuple[Subscriber, Contract]:
+    """Whose contact it is, and for which contract. Raises BadInput when that is no longer so; ErpUnavailable."""
+    subscriber_id, contract_id = contact.get("subscriber_id"), contact.get("contract_id")
+    reply = await erp.list_contracts(str(subscriber_id))
+    contracts = () if isinstance(reply, Unsupported) else reply.value
+    for contract in contracts:
+        if contract.id != contract_id:
             continue
-        fitting = {each for each in _addresses(found.value, channel) if _tail(channel, each) == tail}
-        if len(fitting) == 1:
-            return fitting.pop()
-    raise BadInput("this contact is no longer registered")
+        found = await erp.find_by_contract(contract.number)
+        if not isinstance(found, Unsupported) and found.value is not None and found.value.id == subscriber_id:
+            return found.value, contract
+    raise BadInput("this contract is no longer the subscriber's")
 
 
 def _addresses(subscriber: Subscriber, channel: SendChannel) -> list[str]:

@@ -58,7 +58,11 @@ def make_gateways(config: settings.Settings, client: httpx.AsyncClient) -> dict[
 
 
 async def _invoice(erp: Erp, config: settings.Settings, wanted: Payload) -> InvoiceToSend:
-    return await invoice_copies.find_copy(erp, wanted, today=datetime.now(config.zone).date())
+    today = datetime.now(config.zone).date()
+    copy = await invoice_copies.find_copy(erp, wanted, today=today)
+    if config.erp != "local":  # it has a document of its own, or a page
+        return copy
+    return await invoice_copies.with_document(copy, erp, wanted, payee=config.provider_name, today=today)
 
 
 async def serve(config: settings.Settings) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+import pypdfium2
 import pytest
 
 from tests.factories import NOON
@@ -52,7 +53,7 @@ def contact(channel: SendChannel, tail: str) -> dict[str, str]:
     }
 
 
-def wanted() -> tuple[DemoInvoice, dict[str, str]]:
+def wanted() -> tuple[DemoInvoice, dict[str, Any]]:
     overdue = next(each for each in WORLD.story("overdue").contracts[0].invoices if not each.paid)
     return overdue, {"contract_id": overdue.invoice.contract_id, "invoice_id": overdue.invoice.id}
 
@@ -111,6 +112,19 @@ async def test_the_copy_has_the_line_and_the_pix_that_a_bank_takes() -> None:
     assert len(copy.line) == 47
     assert copy.pix.startswith("000201")
     assert (copy.link, copy.pdf) == ("", b"")
+
+
+async def test_a_system_without_documents_gets_one_made_here_and_a_document_of_its_own_stays() -> None:
+    overdue, which = wanted()
+    which |= {"contact": contact(SendChannel.EMAIL, "")}
+    copy = await invoice_copies.find_copy(system(), which, today=TODAY)
+    made = await invoice_copies.with_document(copy, system(), which, payee="Vale Verde Internet", today=TODAY)
+    assert replace(made, pdf=b"") == copy
+    text = pypdfium2.PdfDocument(made.pdf)[0].get_textpage().get_text_range()
+    for said in ("Vale Verde Internet", "Célia Andrade", "100103", f"{overdue.invoice.due_on:%d/%m/%Y}"):
+        assert said in text
+    theirs = replace(copy, pdf=b"%PDF-theirs")
+    assert await invoice_copies.with_document(theirs, system(), which, payee="", today=TODAY) == theirs
 
 
 async def test_what_a_bank_would_refuse_is_left_out_and_nothing_at_all_is_not_sent() -> None:
