@@ -1,7 +1,7 @@
 """The command `prosa`. What a command needs is imported when it runs, so that `--help` is there at once."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -48,19 +48,7 @@ def _settings() -> Any:
     try:
         return settings.load()
     except ValidationError as error:
-        _fail("\n".join(_wrong_setting(e, settings.Settings.model_fields) for e in error.errors()))
-
-
-def _wrong_setting(error: Any, fields: Any) -> str:
-    """What is wrong where; what was set is shown unless it is a secret."""
-    from pydantic import SecretStr
-
-    message = error["msg"].removeprefix("Value error, ")
-    if not error["loc"]:  # about several settings, which the message names
-        return str(message)
-    [name] = error["loc"]
-    shown = "" if fields[name].annotation is SecretStr else f" (is {error['input']!r})"
-    return f"PROSA_{name.upper()}: {message}{shown}"
+        _fail("\n".join(settings.troubles(error)))
 
 
 def _forward(context: typer.Context, module: str, attribute: str) -> None:
@@ -216,6 +204,25 @@ def user_add(
     typer.echo(_or_refusal(add_user(_settings(), email=email, role=role, name=name, password=password)))
 
 
+@user.command("password")
+def user_password(
+    email: Annotated[str, typer.Argument(help="E-mail or log-in name.")],
+    password: Annotated[str, typer.Option(help="Asked for when not given.", prompt=True, hide_input=True)] = "",
+) -> None:
+    """Give somebody a new password, and log them out everywhere."""
+    from prosa.setup import change_password
+
+    typer.echo(_or_refusal(change_password(_settings(), email=email, password=password)))
+
+
+@user.command("disable")
+def user_disable(email: Annotated[str, typer.Argument(help="E-mail or log-in name.")]) -> None:
+    """Log somebody out everywhere and for good."""
+    from prosa.setup import disable_user
+
+    typer.echo(_or_refusal(disable_user(_settings(), email=email)))
+
+
 @token.command("create")
 def token_create(
     name: Annotated[str, typer.Argument(help="Who will use it, such as erp.")],
@@ -230,6 +237,14 @@ def token_create(
     typer.echo(_or_refusal(create_token(_settings(), name=name, scopes=scope or [], days=days)))
 
 
+@token.command("revoke")
+def token_revoke(name: Annotated[str, typer.Argument(help="As it was created.")]) -> None:
+    """Let a token open nothing any more, at once."""
+    from prosa.setup import revoke_token
+
+    typer.echo(_or_refusal(revoke_token(_settings(), name=name)))
+
+
 def _or_refusal(work: Coroutine[Any, Any, T]) -> T:
     """The result; what the house refuses is said in its own words."""
     from ura.errors import UraError
@@ -240,67 +255,33 @@ def _or_refusal(work: Coroutine[Any, Any, T]) -> T:
         _fail(error.message)
 
 
-@imports.command("neighbourhoods")
-def import_neighbourhoods(
-    file: Annotated[Path, typer.Argument(help="CSV with ; or , in UTF-8 or Latin-1.", exists=True, dir_okay=False)],
-    yes: Annotated[bool, typer.Option("--yes", help="Store it without asking.")] = False,
-) -> None:
-    """City, neighbourhood, other names, covered or not, forecast, CEPs."""
-    _import("neighbourhoods", file, yes)
+IMPORTED = {  # as ura.imports.ImportKind; contracts go in after their subscribers, invoices after their contracts
+    "neighbourhoods": "City, neighbourhood, other names, covered or not, forecast, CEPs.",
+    "plans": "Plans with speed, price, set-up, conditions and when they are valid.",
+    "offers": "Which plan is offered in which neighbourhood.",
+    "subscribers": "Document, name, birth, telephones, e-mails.",
+    "contracts": "Number, document, status, address, plan, log-in, place in the network. After the subscribers.",
+    "invoices": "Number, contract, due date, amount, paid or open, line, PIX. After the contracts.",
+}
 
 
-@imports.command("plans")
-def import_plans(
-    file: Annotated[Path, typer.Argument(help="CSV with ; or , in UTF-8 or Latin-1.", exists=True, dir_okay=False)],
-    yes: Annotated[bool, typer.Option("--yes", help="Store it without asking.")] = False,
-) -> None:
-    """Plans with speed, price, set-up, conditions and when they are valid."""
-    _import("plans", file, yes)
+def _importer(kind: str) -> Callable[[Path, bool], None]:
+    def store(
+        file: Annotated[Path, typer.Argument(help="CSV with ; or , in UTF-8 or Latin-1.", exists=True, dir_okay=False)],
+        yes: Annotated[bool, typer.Option("--yes", help="Store it without asking.")] = False,
+    ) -> None:
+        from prosa.importing import run as import_file
+
+        def confirm() -> bool:
+            return yes or typer.confirm("Store this?")
+
+        _or_refusal(import_file(_settings(), kind, file, say=typer.echo, confirm=confirm))
+
+    return store
 
 
-@imports.command("offers")
-def import_offers(
-    file: Annotated[Path, typer.Argument(help="CSV with ; or , in UTF-8 or Latin-1.", exists=True, dir_okay=False)],
-    yes: Annotated[bool, typer.Option("--yes", help="Store it without asking.")] = False,
-) -> None:
-    """Which plan is offered in which neighbourhood."""
-    _import("offers", file, yes)
-
-
-@imports.command("subscribers")
-def import_subscribers(
-    file: Annotated[Path, typer.Argument(help="CSV with ; or , in UTF-8 or Latin-1.", exists=True, dir_okay=False)],
-    yes: Annotated[bool, typer.Option("--yes", help="Store it without asking.")] = False,
-) -> None:
-    """Document, name, birth, telephones, e-mails."""
-    _import("subscribers", file, yes)
-
-
-@imports.command("contracts")
-def import_contracts(
-    file: Annotated[Path, typer.Argument(help="CSV with ; or , in UTF-8 or Latin-1.", exists=True, dir_okay=False)],
-    yes: Annotated[bool, typer.Option("--yes", help="Store it without asking.")] = False,
-) -> None:
-    """Number, document, status, address, plan, log-in, place in the network. After the subscribers."""
-    _import("contracts", file, yes)
-
-
-@imports.command("invoices")
-def import_invoices(
-    file: Annotated[Path, typer.Argument(help="CSV with ; or , in UTF-8 or Latin-1.", exists=True, dir_okay=False)],
-    yes: Annotated[bool, typer.Option("--yes", help="Store it without asking.")] = False,
-) -> None:
-    """Number, contract, due date, amount, paid or open, line, PIX. After the contracts."""
-    _import("invoices", file, yes)
-
-
-def _import(kind: str, file: Path, yes: bool) -> None:
-    from prosa.importing import run as import_file
-
-    def confirm() -> bool:
-        return yes or typer.confirm("Store this?")
-
-    _or_refusal(import_file(_settings(), kind, file, say=typer.echo, confirm=confirm))
+for kind, told in IMPORTED.items():
+    imports.command(kind, help=told)(_importer(kind))
 
 
 # --- voice

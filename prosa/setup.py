@@ -1,7 +1,7 @@
 """What must be there before a door opens: folders, tables, a provider, a published flow, prompts, a first log-in."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -114,15 +114,21 @@ async def _read(sessions: Sessions, password: str) -> Prepared:
     return Prepared(dids, attendants, log_in, f"first log-in: {log_in}" if password else "")
 
 
-async def demo_into_empty(settings: Settings) -> str:
-    """Raises Refused when somebody's provider is there."""
+@asynccontextmanager
+async def _transaction(settings: Settings) -> AsyncIterator[AsyncSession]:
     engine = make_engine(settings.db_url)
     try:
         async with make_sessions(engine).begin() as session:
-            if not await load_demo(session, settings):
-                raise Refused("There is a provider in this database. The demo goes into an empty one only.")
+            yield session
     finally:
         await engine.dispose()
+
+
+async def demo_into_empty(settings: Settings) -> str:
+    """Raises Refused when somebody's provider is there."""
+    async with _transaction(settings) as session:
+        if not await load_demo(session, settings):
+            raise Refused("There is a provider in this database. The demo goes into an empty one only.")
     return "The demo provider is loaded."
 
 
@@ -131,30 +137,39 @@ async def add_user(settings: Settings, *, email: str, role: str, name: str, pass
         wanted = Role(role)
     except ValueError:
         raise BadInput(f"{role} is no role. Choose one of {', '.join(Role)}.") from None
-    engine = make_engine(settings.db_url)
-    try:
-        async with make_sessions(engine).begin() as session:
-            await users.create_user(
-                session, email=email, name=name, role=wanted, password=password, actor="prosa user add"
-            )
-    finally:
-        await engine.dispose()
+    async with _transaction(settings) as session:
+        await users.create_user(session, email=email, name=name, role=wanted, password=password, actor="prosa user add")
     return f"{email} may log in as {wanted}."
+
+
+async def change_password(settings: Settings, *, email: str, password: str) -> str:
+    async with _transaction(settings) as session:
+        user = await users.get_user(session, email=email)
+        await users.set_password(session, user=user, password=password, actor="prosa user password")
+    return f"{email} has a new password and has to log in with it, everywhere."
+
+
+async def disable_user(settings: Settings, *, email: str) -> str:
+    async with _transaction(settings) as session:
+        await users.disable_user(session, user=await users.get_user(session, email=email), actor="prosa user disable")
+    return f"{email} is logged out everywhere and cannot log in any more."
 
 
 async def create_token(settings: Settings, *, name: str, scopes: list[str], days: int) -> str:
     """A token for a program; shown once."""
     now = datetime.now(UTC)
-    engine = make_engine(settings.db_url)
-    try:
-        async with make_sessions(engine).begin() as session:
-            return await users.create_api_token(
-                session,
-                name=name,
-                scopes=scopes,
-                expires_at=now + timedelta(days=days),
-                now=now,
-                actor="prosa token create",
-            )
-    finally:
-        await engine.dispose()
+    async with _transaction(settings) as session:
+        return await users.create_api_token(
+            session,
+            name=name,
+            scopes=scopes,
+            expires_at=now + timedelta(days=days),
+            now=now,
+            actor="prosa token create",
+        )
+
+
+async def revoke_token(settings: Settings, *, name: str) -> str:
+    async with _transaction(settings) as session:
+        await users.revoke_api_token(session, name=name, actor="prosa token revoke")
+    return f"The token {name} opens nothing any more."

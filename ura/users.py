@@ -19,7 +19,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import audit
-from ura.errors import BadInput, Refused, UraError
+from ura.errors import BadInput, NotFound, Refused, UraError
 from ura.models.api_token import ApiToken
 from ura.models.session import LoginSession
 from ura.models.user import Role, User
@@ -90,6 +90,14 @@ class TooManyAttempts(UraError):
         self.retry_after_s = retry_after_s
 
 
+class UserNotFound(NotFound):
+    code = "user-not-found"
+
+
+class TokenNotFound(NotFound):
+    code = "token-not-found"
+
+
 class WrongPassword(UraError):
     code = "wrong-password"
     http_status = 401
@@ -133,6 +141,13 @@ async def create_user(session: AsyncSession, *, email: str, name: str, role: Rol
 async def find_user(session: AsyncSession, *, email: str) -> User | None:
     found: User | None = await session.scalar(select(User).where(User.email == email.strip().lower()))
     return found
+
+
+async def get_user(session: AsyncSession, *, email: str) -> User:
+    user = await find_user(session, email=email)
+    if user is None:
+        raise UserNotFound(f"There is no user {email.strip().lower()}.")
+    return user
 
 
 async def first_admin(session: AsyncSession) -> str | None:
@@ -322,7 +337,10 @@ async def find_token_actor(session: AsyncSession, *, token: str, now: datetime) 
 
 
 async def revoke_api_token(session: AsyncSession, *, name: str, actor: str) -> None:
-    await session.execute(delete(ApiToken).where(ApiToken.name == name))
+    """Raises TokenNotFound."""
+    gone = await session.scalars(delete(ApiToken).where(ApiToken.name == name).returning(ApiToken.id))
+    if not gone.all():
+        raise TokenNotFound(f"There is no token {name}.")
     await audit.record(session, actor=actor, action="token-revoked", subject=name, detail={})
 
 

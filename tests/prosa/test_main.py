@@ -10,9 +10,10 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner, Result
 
-from prosa.main import app
+from prosa.main import IMPORTED, app
 from prosa.run import CannotStart, Steps, _prepare
 from tests.conftest import free_port
+from ura.imports import ImportKind
 from ura.settings import ROOT, Settings
 
 COMMANDS = ["run", "call", "doctor", "simulate", "flow", "db", "prompts", "voices", "demo", "user", "import"]
@@ -86,6 +87,27 @@ def test_a_csv_file_is_shown_before_it_is_stored(tmp_path: Path) -> None:
     wrong = prosa("import", "plans", str(file), "--yes", state=tmp_path)
     assert wrong.exit_code == 1
     assert "no row can be stored" in wrong.stderr
+
+
+def test_every_kind_of_file_has_its_command() -> None:
+    assert set(IMPORTED) == {kind.value for kind in ImportKind}
+
+
+def test_a_password_is_changed_and_somebody_is_shut_out(tmp_path: Path) -> None:
+    def said(*arguments: str, text: str = "") -> tuple[int, str]:
+        result = prosa(*arguments, state=tmp_path, text=text)
+        return result.exit_code, result.stderr or result.stdout.splitlines()[-1]
+
+    assert prosa("db", "upgrade", state=tmp_path).exit_code == 0
+    assert said("user", "add", "bia@example.com", text="uma-senha-boa\n")[0] == 0
+    assert said("user", "password", "Bia@example.com", text="outra-senha-boa\n")[0] == 0
+    assert said("user", "password", "bia@example.com", text="curta\n")[0] == 1
+    assert said("user", "disable", "bia@example.com")[0] == 0
+    assert said("user", "disable", "ana@example.com") == (1, "There is no user ana@example.com.\n")
+
+    assert said("token", "create", "erp", "--scope", "calls:read")[0] == 0
+    assert said("token", "revoke", "erp")[0] == 0
+    assert said("token", "revoke", "erp") == (1, "There is no token erp.\n")
 
 
 def test_a_port_that_is_taken_keeps_prosa_from_starting(tmp_path: Path) -> None:

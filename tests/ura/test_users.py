@@ -116,3 +116,15 @@ async def test_a_disabled_user_is_told_no_more_than_a_stranger(sessions: Session
         await users.disable_user(session, user=user, actor="t")
         with pytest.raises(WrongPassword):
             await users.log_in(session, LoginLimits(), email=FIRST_ADMIN, password=password, source=HOME, now=NOW)
+
+
+async def test_a_new_password_ends_the_old_one_and_every_session(sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        old = await users.first_admin(session)
+        assert old
+        user, token = await users.log_in(session, LoginLimits(), email=FIRST_ADMIN, password=old, source=HOME, now=NOW)
+        await users.set_password(session, user=user, password="outra-senha-boa", actor="t")
+        assert await users.find_session_actor(session, token=token, now=NOW) is None
+        with pytest.raises(WrongPassword):
+            await users.log_in(session, LoginLimits(), email=FIRST_ADMIN, password=old, source=HOME, now=NOW)
+        await users.log_in(session, LoginLimits(), email=FIRST_ADMIN, password="outra-senha-boa", source=HOME, now=NOW)
