@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from prosa import asterisk as asterisks
@@ -123,7 +124,7 @@ def start_house(state_dir: Path, *, launcher: Sequence[str] = (), **values: Any)
     settings = Settings(**(usual | values))
     if asterisks.find(settings) is None:
         asterisks.install(settings)
-    given = {name: str(value) for name, value in settings.model_dump(exclude_unset=True).items()}
+    given = {name: _told(value) for name, value in settings.model_dump(exclude_unset=True).items()}
     process = subprocess.Popen(
         [*launcher, sys.executable, "-m", "prosa.main", "run", "--no-first-call"],
         cwd=ROOT,
@@ -138,6 +139,11 @@ def start_house(state_dir: Path, *, launcher: Sequence[str] = (), **values: Any)
     threading.Thread(target=house.read, daemon=True).start()
     house.until("ready:", START_S)
     return house
+
+
+def _told(value: object) -> str:
+    """As the environment has it."""
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 def _clean_environment() -> dict[str, str]:

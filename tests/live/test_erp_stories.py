@@ -1,0 +1,359 @@
+"""The same people ring up providers with SGP, HubSoft, IXC and MK-Auth: the same stories, and what is said when the
+provider's system does not answer.
+
+Four houses, each with its simulated system, live through the same evening at the same time: the stories; then the
+system stalls for ten seconds; then nobody listens there. The tests look at what was heard and done.
+"""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import cycle
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import delete, select, update
+
+from prosa.caller import Caller
+from prosa.erp_sim.serve import settings_for
+from tests.conftest import free_port
+from tests.live import caller_stories as stories
+from tests.live.caller_stories import BILLING, MINE, YES, Told, can, ring
+from tests.live.conftest import House, eventually, start_house, stop_house
+from ura.models import Call, ErpRequest, ErpRequestState, Operation, OutboxMessage, OutboxState, TrustUnlock
+from ura.settings import ROOT
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(420)]
+
+SYSTEMS = ("sgp", "hubsoft", "ixc", "mkauth")
+SOON_S = 2.0  # so soon somebody who waits hears something
+ASKED_S = 12.0  # a question is given up in this time
+STALL_S = 10
+READY_S = 60
+Story = Callable[[House, Caller], Awaitable[Told]]
+
+
+@dataclass
+class Provider:
+    """A house and the system that it asks. `told`: each story, or how it went wrong. `done`, `done_later`: what the
+    system had been made to do by the stories, and after that. `wish`: what became of the one that nobody answered."""
+
+    house: House
+    control: httpx.Client
+    told: dict[str, Told | Exception] = field(default_factory=dict)
+    done: dict[str, Any] = field(default_factory=dict)
+    done_later: dict[str, Any] = field(default_factory=dict)
+    wish: ErpRequest | None = None
+
+    async def tell(self, name: str, story: Awaitable[Told]) -> None:
+        try:
+            self.told[name] = await story
+        except Exception as error:
+            self.told[name] = error
+
+    async def go_on(self, name: str, story: Callable[[Told], Awaitable[Told]]) -> None:
+        if isinstance(told := self.told[name], Told):
+            await self.tell(name, story(told))
+
+    def heard(self, name: str) -> Told:
+        """Raises what went wrong."""
+        told = self.told[name]
+        if isinstance(told, Exception):
+            raise told
+        return told
+
+    def fault(self, kind: str, **more: Any) -> None:
+        self.control.post("/_sim/fault", json={"fault": kind, **more}).raise_for_status()
+
+    def state(self) -> dict[str, Any]:
+        """What the system was made to do."""
+        found: dict[str, Any] = self.control.get("/_sim/state").json()
+        return found
+
+    async def next_month(self) -> None:
+        """Nobody has unlocked anything yet."""
+        self.control.post("/_sim/reset").raise_for_status()
+        async with self.house.sessions() as session:
+            await session.execute(delete(TrustUnlock))
+            await session.commit()
+
+    async def later(self) -> None:
+        """The pause after a failed try is over."""
+        async with self.house.sessions() as session:
+            await session.execute(
+                update(ErpRequest).where(ErpRequest.state == ErpRequestState.QUEUED).values(next_at=datetime.now(UTC))
+            )
+            await session.commit()
+
+
+# -- the four houses
+
+
+@contextmanager
+def simulator(system: str, log: Path) -> Iterator[tuple[int, httpx.Client]]:
+    """As an installer starts it; its port, and what speaks to its control port."""
+    port, control = free_port(), free_port()
+    command = [sys.executable, "-m", "prosa.main", "erp-sim", system, f"--port={port}", f"--control-port={control}"]
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, cwd=ROOT)
+    with httpx.Client(base_url=f"http://127.0.0.1:{control}", timeout=10, trust_env=False) as client:
+        try:
+            give_up = time.monotonic() + READY_S
+            while not _answers(client):
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < give_up, log.read_text()
+                time.sleep(0.05)
+            yield port, client
+        finally:
+            process.kill()
+            process.wait(10)
+
+
+def _answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/_sim/state").is_success
+    except httpx.HTTPError:
+        return False
+
+
+def live_through(system: str, folder: Path, starting: Lock) -> Provider:
+    """A house and its evening. One house at a time starts: that is work, the rest is waiting."""
+    rtp = 46000 + 500 * SYSTEMS.index(system)
+    with ExitStack() as stack:
+        with starting:
+            port, control = stack.enter_context(simulator(system, folder / f"{system}.log"))
+            given = {name.removeprefix("PROSA_").lower(): text for name, text in settings_for(system, port).items()}
+            house = start_house(folder / system, rtp_first_port=rtp, rtp_last_port=rtp + 499, agi_workers=1, **given)
+            stack.callback(stop_house, house)
+        one = Provider(house, control)
+        asyncio.run(evening(one))
+        return one
+
+
+@pytest.fixture(scope="module")
+def providers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Provider]:
+    """After the evening: what was heard and written down is still there."""
+    folder, starting = tmp_path_factory.mktemp("providers"), Lock()
+    with ThreadPoolExecutor(len(SYSTEMS)) as threads:
+        lived = threads.map(lambda system: live_through(system, folder, starting), SYSTEMS)
+        return dict(zip(SYSTEMS, lived, strict=True))
+
+
+# -- the stories
+
+
+async def second_copy(house: House, phone: Caller) -> Told:
+    """To who is known by the number and the street it is sent without more questions."""
+    told = await ring(house, phone, "overdue")
+    await told.dials(BILLING)
+    await told.is_known()
+    await told.turn(MINE, "1")
+    await told.turn("invoices.found", "1")
+    await told.is_sent_it()
+    await told.call.hang_up()
+    return told
+
+
+STORIES: dict[str, tuple[Story, tuple[str, ...]]] = {
+    "second copy": (second_copy, SYSTEMS),
+    "blocked": (stories.blocked, SYSTEMS),
+    "two contracts": (stories.two_contracts, SYSTEMS),
+    "in order": (stories.in_order, SYSTEMS),
+    "company": (stories.company, SYSTEMS),
+    "LOS": (stories.los, ("sgp", "hubsoft", "ixc")),
+    "weak signal": (stories.weak_signal, ("sgp", "ixc")),  # HubSoft tells alarms, no power
+}
+
+
+async def about_to_ask(house: House, phone: Caller) -> Told:
+    told = await ring(house, phone, "overdue")
+    await told.dials(BILLING)
+    await told.is_known()
+    await told.hears(MINE)
+    return told
+
+
+async def no_invoices(told: Told) -> Told:
+    """What cannot be looked up is not "nothing"."""
+    await told.call.press("1")
+    await told.hears("system.one_moment", "invoices.failed", ("person.transferring", "person.closed"))
+    await told.call.hang_up()
+    return told
+
+
+async def about_to_wish(house: House, phone: Caller) -> Told:
+    told = await ring(house, phone, "blocked")
+    await told.dials(BILLING)
+    await told.is_known()
+    await told.turn(MINE, "2")
+    await told.hears("unlock.confirm")
+    return told
+
+
+async def wish(told: Told) -> Told:
+    """Not done, not refused: written down, under the call's protocol."""
+    await told.call.press(YES)
+    await told.hears("system.one_moment", "unlock.queued", "protocol.intro", "end.anything_else")
+    await told.call.hang_up()
+    return told
+
+
+async def newcomer(house: House, phone: Caller, story: str) -> Told:
+    """Nobody knows who calls; what needs no system is still there."""
+    told = await ring(house, phone, story)
+    await told.dials(BILLING)
+    if not can(house, "find_by_phone"):
+        await told.keys_document("identify.how")
+    await told.hears("identify.failed", "billing.menu")
+    await told.call.hang_up()
+    return told
+
+
+# -- the evening
+
+
+async def evening(one: Provider) -> None:
+    async with one.house.caller() as first, one.house.caller() as second:
+        phones = cycle((first, second))
+        await asyncio.gather(
+            *(
+                one.tell(name, story(one.house, phone))
+                for (name, (story, told_by)), phone in zip(STORIES.items(), phones, strict=False)
+                if one.house.settings.erp in told_by
+            )
+        )
+        one.done = one.state()
+        await one.next_month()
+        await stalls(one, first, second)
+        await recovers(one)
+        one.fault("refuse")
+        await one.tell("away", newcomer(one.house, first, "suspended"))
+        one.done_later = one.state()
+
+
+async def stalls(one: Provider, first: Caller, second: Caller) -> None:
+    """Two callers are about to ask something when the system begins to stall; a third one dials then."""
+    await asyncio.gather(
+        one.tell("invoices", about_to_ask(one.house, first)), one.tell("wish", about_to_wish(one.house, second))
+    )
+    one.fault("stall", seconds=STALL_S)
+    await asyncio.gather(
+        one.go_on("invoices", no_invoices),
+        one.go_on("wish", wish),
+        one.tell("newcomer", newcomer(one.house, first, "offline")),
+    )
+
+
+async def recovers(one: Provider) -> None:
+    """The system is well again, and what was wished for is asked for again."""
+    if isinstance(one.told["wish"], Exception):
+        return
+
+    async def given_up() -> bool:
+        found = await newest_wish(one)
+        return found.state is ErpRequestState.QUEUED and found.attempts > 0
+
+    async def settled() -> ErpRequest | None:
+        found = await newest_wish(one)
+        return found if found.state in (ErpRequestState.DONE, ErpRequestState.FAILED) else None
+
+    await eventually(given_up, STALL_S + ASKED_S)
+    one.fault("none")
+    await one.later()
+    one.wish = await eventually(settled, 30)
+
+
+async def newest_wish(one: Provider) -> ErpRequest:
+    """The one of the story before was granted."""
+    unlocks = select(ErpRequest).where(ErpRequest.operation == Operation.TRUST_UNLOCK)
+    async with one.house.sessions() as session:
+        return (await session.scalars(unlocks.order_by(ErpRequest.created_at.desc()).limit(1))).one()
+
+
+# -- what they heard, and what was done
+
+
+@pytest.mark.parametrize(
+    ("name", "system"), [(name, each) for name, (_, tellers) in STORIES.items() for each in tellers]
+)
+def test_a_story_ends_the_same_on_every_system(providers: dict[str, Provider], system: str, name: str) -> None:
+    providers[system].heard(name)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_what_the_stories_changed_was_changed_once(providers: dict[str, Provider], system: str) -> None:
+    one = providers[system]
+    blocked = one.heard("blocked").person.contracts[0].contract.number
+    assert one.done["unlocks"] == [blocked]
+    visits = [name for name in ("LOS", "weak signal") if system in STORIES[name][1]]
+    assert len(one.done["orders"]) == len(visits)
+    assert one.done["tickets"] == []
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+async def test_the_second_copy_is_the_invoice_of_that_system(providers: dict[str, Provider], system: str) -> None:
+    told = providers[system].heard("second copy")
+    oldest = min(told.person.contracts[0].invoices, key=lambda each: each.invoice.due_on)
+    async with told.house.sessions() as session:
+        ours = select(OutboxMessage).join(Call, Call.id == OutboxMessage.call_id).where(Call.caller == told.caller)
+        [sent] = (await session.scalars(ours)).all()
+    assert sent.state is OutboxState.SENT
+    assert oldest.payload.line in sent.text
+    assert oldest.payload.pix in sent.text
+
+
+@pytest.mark.parametrize("name", ["invoices", "wish", "newcomer"])
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_who_waits_for_a_stalled_system_hears_something_soon_and_then_the_truth(
+    providers: dict[str, Provider], system: str, name: str
+) -> None:
+    told = providers[system].heard(name)
+    truth = {"invoices": "invoices.failed", "wish": "unlock.queued", "newcomer": "identify.failed"}[name]
+    assert waited_s(told, "system.one_moment") <= SOON_S
+    assert began(told, truth) - began(told, "system.one_moment") <= ASKED_S
+    told.never("invoices.none", "unlock.granted", "unlock.not_blocked", "identify.not_found", "identify.missed")
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_system_that_is_away_is_never_no_debt(providers: dict[str, Provider], system: str) -> None:
+    told = providers[system].heard("away")
+    told.never("invoices.", "unlock.", "identify.not_found", "identify.missed")
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+async def test_a_wish_that_nobody_answered_is_kept_and_done_once(providers: dict[str, Provider], system: str) -> None:
+    one = providers[system]
+    told = one.heard("wish")
+    assert one.wish is not None
+    assert one.wish.protocol == told.digits(after="protocol.intro")
+    assert one.wish.state is ErpRequestState.DONE
+    assert one.wish.attempts > 1
+    assert one.wish.result is not None
+    assert one.wish.result["verdict"] == "granted"
+    assert one.done_later["unlocks"] == [told.person.contracts[0].contract.number]
+    async with told.house.sessions() as session:
+        news = select(OutboxMessage).where(OutboxMessage.call_id == one.wish.call_id)
+        [message] = (await session.scalars(news)).all()
+    assert (message.kind, message.to) == ("erp_result", told.caller)
+
+
+def began(told: Told, key: str) -> float:
+    """The moment at which a prompt was heard last."""
+    return max(told.call.moment(one.started_s) for one in told.call.hearings() if one.key == told.call.same(key))
+
+
+def waited_s(told: Told, key: str) -> float:
+    """How long nothing was heard before a prompt: since the one before it, or the caller's own key."""
+    first = next(n for n, one in enumerate(told.call.hearings()) if one.key == told.call.same(key))
+    *_, before, found = told.call.hearings()[: first + 1]
+    at = told.call.moment(found.started_s)
+    return at - max(told.call.moment(before.ended_s), *(pressed for pressed, _ in told.call.keys if pressed < at))
