@@ -1,8 +1,10 @@
 """`make bench`: our service against the same menus and the same audio as native dialplan, in one run on one machine.
 
-    python -m tests.bench [--only cost,latency,sustained,knee,lookups] [--quick]
+    python -m tests.bench [--only cost,latency,sustained,knee,lookups,people,diagnosis,stalled_erp] [--quick]
 
-Prints a table and saves it as JSON under docs/benchmarks/. `--quick` is for trying the bench itself; it saves nothing.
+Prints a table and saves it as JSON under docs/benchmarks/. `--quick` is for trying the bench itself; neither it
+nor a run of some parts is saved.
+A part that breaks, because its calls did not go where they should, has no figures; the others still have theirs.
 """
 
 import argparse
@@ -12,14 +14,19 @@ import os
 import shutil
 import sys
 import tempfile
-from dataclasses import asdict
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from prosa import asterisk
 from prosa.run import Steps
 from prosa.setup import prepare
-from tests.bench import lookups, postgres
+from tests.bench import diagnosis, lookups, people, postgres, stalled_erp
 from tests.bench.figures import Figure, table
 from tests.bench.measure import percentile
 from tests.bench.same_menus import native_lines
@@ -27,7 +34,10 @@ from tests.bench.stack import Native, Service, make_settings
 from tests.bench.telephone import AT_ONCE, KEYS, Knee, Plan, Sustained, Telephone
 from ura.settings import ROOT, Settings
 
-PARTS = ("cost", "latency", "sustained", "knee", "lookups")
+# Part → about how many minutes it takes.
+BESIDE_NATIVE = {"cost": 4.0, "latency": 7.0, "sustained": 10.5, "knee": 9.0}
+ALONE = {"lookups": 2.0, "people": 4.0, "diagnosis": 0.5, "stalled_erp": 6.5}
+PARTS = BESIDE_NATIVE | ALONE
 PER_SECOND = 10
 
 
@@ -35,20 +45,44 @@ def say(line: str) -> None:
     print(f"{datetime.now():%H:%M:%S} {line}", flush=True)
 
 
-def measure_telephone(phone: Telephone, parts: list[str], plan: Plan, *, ours: bool) -> dict[str, object]:
-    measured: dict[str, object] = {}
-    if "cost" in parts:
-        measured["cost"] = phone.cost(plan.cost_calls)
-    if "latency" in parts:
-        measured["latency"] = phone.latency(plan.probes, plan.held)
-    if "sustained" in parts and ours:
-        measured["sustained"] = phone.sustained(plan.sustained_calls, AT_ONCE, PER_SECOND)
-    if "knee" in parts:
-        measured["knee"] = phone.knee(plan.knee_steps)
+@dataclass(slots=True)
+class Parts:
+    """Those that were asked for, and those that broke."""
+
+    wanted: list[str]
+    broken: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def part(self, name: str, side: str = "") -> Iterator[None]:
+        title, began = f"{name} {side}".strip(), time.monotonic()
+        say(f"{title} …")
+        try:
+            yield
+        except Exception:
+            self.broken.append(name)
+            traceback.print_exc()
+            say(f"{title} BROKE; it has no figures")
+        else:
+            say(f"{title} took {(time.monotonic() - began) / 60:.1f} min")
+
+
+def measure_telephone(phone: Telephone, parts: Parts, plan: Plan, *, ours: bool) -> dict[str, Any]:
+    """What this side showed, by part."""
+    runs: dict[str, Callable[[], object]] = {
+        "cost": lambda: phone.cost(plan.cost_calls),
+        "latency": lambda: phone.latency(plan.probes, plan.held),
+        "sustained": lambda: phone.sustained(plan.sustained_calls, AT_ONCE, PER_SECOND),
+        "knee": lambda: phone.knee(plan.knee_steps),
+    }
+    measured: dict[str, Any] = {}
+    for name, run in runs.items():
+        if name in parts.wanted and name not in parts.broken and (ours or name != "sustained"):
+            with parts.part(name, "ours" if ours else "native"):
+                measured[name] = run()
     return measured
 
 
-def compare(native: dict[str, object], ours: dict[str, object]) -> list[Figure]:
+def compare(native: dict[str, Any], ours: dict[str, Any]) -> list[Figure]:
     found: list[Figure] = []
     if "cost" in ours:
         a, b = native["cost"], ours["cost"]
@@ -107,43 +141,64 @@ def main() -> None:
     arguments.add_argument("--only", default=",".join(PARTS), help="comma between: " + ", ".join(PARTS))
     arguments.add_argument("--quick", action="store_true")
     chosen = arguments.parse_args()
-    parts = chosen.only.split(",")
-    plan = Plan.quick() if chosen.quick else Plan()
+    parts = Parts(chosen.only.split(","))
+    if unknown := set(parts.wanted) - set(PARTS):
+        arguments.error(f"{', '.join(sorted(unknown))}: there is {', '.join(PARTS)}")
+    if not shutil.which("sipp"):
+        raise SystemExit("SIPp is missing: apt-get install sip-tester")
+    if not chosen.quick:
+        say(f"about {sum(PARTS[name] for name in parts.wanted):.0f} minutes")
     found: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="prosa-bench-") as name:
         folder = Path(name)
-        folder.chmod(0o755)
-        if set(parts) - {"lookups"}:
-            found += _telephone(folder, parts, plan)
-        if "lookups" in parts:
-            found += asyncio.run(lookups.measure(make_settings(folder / "lookups"), quick=chosen.quick, say=say))
-            with postgres.running() as url:
-                settings = make_settings(folder / "lookups").model_copy(update={"database_url": url})
-                found += asyncio.run(lookups.measure(settings, quick=chosen.quick, say=say))
+        folder.chmod(0o755)  # PostgreSQL and Asterisk may run as somebody else
+        if set(parts.wanted) & set(BESIDE_NATIVE):
+            found += _telephone(folder, parts, Plan.quick() if chosen.quick else Plan())
+        for part, run in _alone(folder, quick=chosen.quick).items():
+            if part in parts.wanted:
+                with parts.part(part):
+                    found += run()
     print(table(found))
-    if not chosen.quick:
+    if not chosen.quick and set(parts.wanted) == set(PARTS):
         _save(found, parts)
     if any(figure.met is False for figure in found):
         print("Some figures miss their goal.", file=sys.stderr)
+    if parts.broken:
+        raise SystemExit(f"without figures: {', '.join(parts.broken)}")
 
 
-def _telephone(folder: Path, parts: list[str], plan: Plan) -> list[Figure]:
-    if not shutil.which("sipp"):
-        raise SystemExit("SIPp is missing: apt-get install sip-tester")
-    service = make_settings(folder / "ours")
-    lines = asyncio.run(_prepared(service))
-    say(f"native dialplan: {len(lines)} applications for keys {KEYS}")
-    native = make_settings(folder / "native")
-    with Native.running(native, lines) as target:
-        say("native")
-        first = measure_telephone(Telephone(target, folder / "sipp-native", say), parts, plan, ours=False)
-    with Service.running(service, folder / "run.log") as ours:
-        say("ours")
-        second = measure_telephone(Telephone(ours, folder / "sipp-ours", say), parts, plan, ours=True)
-    return compare(first, second)
+def _alone(folder: Path, *, quick: bool) -> dict[str, Callable[[], list[Figure]]]:
+    """The parts that native dialplan has no peer for."""
+
+    def on_both(measure: Callable[..., list[Figure]], name: str) -> list[Figure]:
+        found = measure(folder / f"{name}-sqlite", quick=quick, say=say)
+        with postgres.running() as url:
+            return found + measure(folder / f"{name}-postgresql", quick=quick, say=say, database_url=url)
+
+    return {
+        "lookups": lambda: on_both(lookups.measure, "lookups"),
+        "people": lambda: on_both(people.measure, "people"),
+        "diagnosis": lambda: diagnosis.measure(folder / "diagnosis", quick=quick, say=say),
+        "stalled_erp": lambda: stalled_erp.measure(folder / "stalled", quick=quick, say=say),
+    }
 
 
-def _save(found: list[Figure], parts: list[str]) -> None:
+def _telephone(folder: Path, parts: Parts, plan: Plan) -> list[Figure]:
+    service, native, ours = make_settings(folder / "ours"), dict[str, Any](), dict[str, Any]()
+    with ExitStack() as stack:
+        stack.enter_context(parts.part("native"))
+        lines = asyncio.run(_prepared(service))
+        say(f"native dialplan: {len(lines)} applications for keys {KEYS}")
+        target = stack.enter_context(Native.running(make_settings(folder / "native"), lines))
+        native = measure_telephone(Telephone(target, folder / "sipp-native", say), parts, plan, ours=False)
+    if "native" in parts.broken:
+        return []
+    with parts.part("ours"), Service.running(service, folder / "run.log") as running:
+        ours = measure_telephone(Telephone(running, folder / "sipp-ours", say), parts, plan, ours=True)
+    return compare(native, ours)
+
+
+def _save(found: list[Figure], parts: Parts) -> None:
     cpu = next(
         (
             line.split(":")[1].strip()
@@ -157,7 +212,8 @@ def _save(found: list[Figure], parts: list[str]) -> None:
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {"cores": os.cpu_count(), "cpu": cpu},
         "asterisk": asterisk.version(home) if home else None,
-        "parts": parts,
+        "parts": [name for name in parts.wanted if name not in parts.broken],
+        "broken": sorted(set(parts.broken)),
         "figures": [asdict(figure) for figure in found],
     }
     file = ROOT / "docs" / "benchmarks" / f"{datetime.now(UTC):%Y-%m-%d}.json"

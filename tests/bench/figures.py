@@ -17,11 +17,12 @@ class Figure:
 
 
 def table(figures: Sequence[Figure]) -> str:
-    rows = [("figure", "ours", "native", "unit", "goal", "")]
+    rows = [("figure", "ours", "native", "ratio", "unit", "goal", "")]
     for figure in figures:
         native = "" if figure.native is None else f"{figure.native:.3g}"
         verdict = {True: "met", False: "MISSED", None: ""}[figure.met]
-        rows.append((figure.name, f"{figure.value:.4g}", native, figure.unit, figure.goal, verdict))
+        ratio = f"{figure.value / figure.native:.2f}" if figure.native else ""
+        rows.append((figure.name, f"{figure.value:.4g}", native, ratio, figure.unit, figure.goal, verdict))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

@@ -160,6 +160,10 @@ class Load:
         self._log = (self._folder / "sipp.log").open("wb")
         self._process = subprocess.Popen(arguments, cwd=self._folder, stdout=self._log, stderr=subprocess.STDOUT)
 
+    def callers(self, calls: int) -> range:
+        """The numbers of the first `calls` of them."""
+        return range(self._first_number, self._first_number + calls)
+
     def calls_now(self) -> int:
         """Calls that are up, as SIPp last counted (each second)."""
         rows = self._rows()

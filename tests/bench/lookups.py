@@ -1,16 +1,21 @@
 """Coverage lookups with 10,000 neighbourhoods and 1,000,000 past calls, on SQLite and on PostgreSQL."""
 
+import asyncio
 import random
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert, text
+from sqlalchemy import ColumnElement, String, cast, insert, literal
 
 from tests.bench.figures import Figure
+from tests.bench.fill import analyze, fill
 from tests.bench.measure import percentile
+from tests.bench.stack import make_settings
 from ura import coverage, migrate
 from ura.db import make_engine, make_sessions
 from ura.lookups import Lookups
@@ -20,13 +25,18 @@ from ura.settings import Settings
 CITIES = 1  # the hardest: everything in one
 NEIGHBOURHOODS = 10_000
 CALLS = 1_000_000
-CHUNK = 20_000
+CHUNK = 10_000
 TURNS = 400
 FIRST, SECOND = ("Jardim", "Vila", "Parque", "Residencial", "Bairro"), ("Palmeiras", "Aurora", "Primavera", "Central")
 
 
-async def measure(settings: Settings, *, quick: bool, say: Callable[[str], None]) -> list[Figure]:
+def measure(folder: Path, *, quick: bool, say: Callable[[str], None], database_url: str = "") -> list[Figure]:
     """Each lookup of the sales path in turn, as the phone asks it. Milliseconds of wall time, one after the other."""
+    folder.mkdir()
+    return asyncio.run(_measure(make_settings(folder, database_url=database_url), quick=quick, say=say))
+
+
+async def _measure(settings: Settings, *, quick: bool, say: Callable[[str], None]) -> list[Figure]:
     await migrate.upgrade(settings.db_url)
     await _fill(settings.db_url, quick=quick, say=say)
     kind = "SQLite" if settings.db_url.startswith("sqlite") else "PostgreSQL"
@@ -41,7 +51,7 @@ async def measure(settings: Settings, *, quick: bool, say: Callable[[str], None]
             ("neighbourhoods_by_keys", {"city_id": city, "keys": "725"}),
             ("neighbourhood_by_cep", {"cep": f"{10_000_000 + one * 1000 + 5:08d}"}),
             ("plans", {"neighbourhood_id": one, "audience": "home"}),
-            ("recent_calls", {"caller": f"+55119{one:08d}"}),
+            ("recent_calls", {"caller": f"+55119{10_000_000 + one}"}),
         ):
             began = time.perf_counter()
             await lookups(name, args)
@@ -67,13 +77,11 @@ async def _fill(url: str, *, quick: bool, say: Callable[[str], None]) -> None:
         ]
         await session.execute(insert(PlanOffer), offers)
     total = CALLS // 50 if quick else CALLS
+    say(f"  {total:,} calls into {engine.dialect.name}")
     now = datetime.now(UTC)
     for start in range(0, total, CHUNK):
-        say(f"  filling {url.partition(':')[0]}: {start:,} of {total:,} calls")
-        async with sessions.begin() as session:
-            await session.execute(insert(Call), [_call(n, now) for n in range(start, min(start + CHUNK, total))])
-    async with engine.begin() as connection:
-        await connection.execute(text("ANALYZE"))
+        await fill(engine, Call, CHUNK, partial(_call, start=start, at=now - timedelta(seconds=10 * start)))
+    await analyze(engine)
     await engine.dispose()
 
 
@@ -105,13 +113,14 @@ def _plan(number: int) -> dict[str, Any]:
     }
 
 
-def _call(number: int, now: datetime) -> dict[str, Any]:
+def _call(number: ColumnElement[int], *, start: int, at: datetime) -> dict[str, Any]:
+    digits = cast(number + 10_000_000 + start, String)
     return {
-        "id": f"{number:032x}",
-        "uniqueid": f"1700000000.{number}",
-        "caller": f"+55119{number % 500_000:08d}",
+        "id": literal("0" * 24) + digits,
+        "uniqueid": literal("1700000000.") + digits,
+        "caller": literal("+55119") + cast((number + start) % 500_000 + 10_000_000, String),
         "did": "551133330001",
         "flow_key": "provedor",
         "flow_version": 1,
-        "opened_at": now - timedelta(seconds=10 * number),
+        "opened_at": at,
     }

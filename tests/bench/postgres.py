@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -41,6 +42,6 @@ def running() -> Iterator[str]:
                 time.sleep(0.1)
         yield f"postgresql+psycopg://prosa@127.0.0.1:{port}/prosa"
     finally:
-        server.terminate()
+        server.send_signal(signal.SIGINT)  # fast: who is still connected after a mistake is not waited for
         server.wait(30)
         shutil.rmtree(folder, ignore_errors=True)

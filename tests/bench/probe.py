@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 QUIET_S = 0.25
 SO_TIMESTAMPNS = 35
+END_S = 1.5  # so long nothing: it waits for the caller
+EARLY_NS = 1_000_000_000
 ANSWER_WITHIN_S = 5.0
 TELEPHONE_EVENT = 101
 KEYS = "0123456789*#"
@@ -20,12 +22,16 @@ KEYS = "0123456789*#"
 
 @dataclass(slots=True)
 class Timing:
-    """Milliseconds. `keys_ms` has one for each key pressed that was answered; `silent` counts the others."""
+    """Milliseconds. `keys_ms` has one for each key pressed that was answered, `pressed_ns` when that was by
+    time.time_ns; `silent` counts the others. `silence_ms`:
+    the longest from one packet to the next while somebody spoke, so 20 where there was none."""
 
     answer_ms: float = 0.0
     first_sound_ms: float = 0.0
     keys_ms: list[float] = field(default_factory=list)
+    pressed_ns: list[int] = field(default_factory=list)
     silent: int = 0
+    silence_ms: float = 0.0
 
 
 class Probe:
@@ -47,10 +53,7 @@ class Probe:
         dialog = self._invite(number, sender, timing)
         answered_ns = time.time_ns()
         self._speak()
-        first = self._next_packet(ANSWER_WITHIN_S)
-        if first is None:
-            raise TimeoutError("answered, and then silence")
-        timing.first_sound_ms = (first - answered_ns) / 1e6
+        timing.first_sound_ms = (self._sound() - answered_ns) / 1e6
         for key in keys:
             self._wait_for_quiet()
             pressed_ns = self._press(key)
@@ -59,9 +62,41 @@ class Probe:
                 timing.silent += 1
             else:
                 timing.keys_ms.append((heard - pressed_ns) / 1e6)
+                timing.pressed_ns.append(pressed_ns)
         self._send_request("BYE", dialog, 2)
         self._response("BYE")
         return timing
+
+    def listen(self, number: str, sender: str, *, keys: str = "", enough_s: float = 60.0) -> Timing:
+        """Dial, and listen until nothing is said for `END_S`, or for `enough_s`. The first of `keys` is pressed one
+        second after the first sound, the others after the end.
+
+        Raises TimeoutError when nothing at all is said, or nothing after one of the later keys.
+        """
+        timing = Timing()
+        dialog = self._invite(number, sender, timing)
+        answered_ns = time.time_ns()
+        self._speak()
+        first = last = self._sound()
+        timing.first_sound_ms = (first - answered_ns) / 1e6
+        early = keys[:1]
+        while last - first < enough_s * 1e9 and (heard := self._next_packet(END_S)) is not None:
+            timing.silence_ms, last = max(timing.silence_ms, (heard - last) / 1e6), heard
+            if early and heard - first > EARLY_NS:
+                self._press(early)
+                early = ""
+        for key in keys[1:]:
+            self._press(key)
+            self._sound()
+        self._send_request("BYE", dialog, 2)
+        self._response("BYE")
+        return timing
+
+    def _sound(self) -> int:
+        heard = self._next_packet(ANSWER_WITHIN_S)
+        if heard is None:
+            raise TimeoutError("silence")
+        return heard
 
     def _speak(self) -> None:
         """A packet of A-law silence, as every phone sends at once. Without any, Asterisk waits half a second for the

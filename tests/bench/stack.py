@@ -6,12 +6,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
 
 from prosa import asterisk
 from prosa.run import status_file
+from tests.bench import walks
 from tests.bench.measure import family
 from ura.settings import Settings
 
@@ -27,7 +31,7 @@ def free_port(kind: socket.SocketKind) -> int:
         return int(probe.getsockname()[1])
 
 
-def make_settings(state: Path) -> Settings:
+def make_settings(state: Path, **more: Any) -> Settings:
     tcp = socket.SOCK_STREAM
     return Settings(
         state_dir=state,
@@ -38,6 +42,7 @@ def make_settings(state: Path) -> Settings:
         max_calls=MAX_CALLS,
         agi_max_calls=MAX_CALLS,
         **RTP,
+        **more,
     )
 
 
@@ -54,6 +59,9 @@ class Target:
 
     def pids(self) -> list[int]:
         return [pid for pids in self.groups().values() for pid in pids]
+
+    def check_walk(self, path: walks.Path, callers: Collection[int], *, calls: int) -> None:
+        """Raises Astray when the calls of these callers did not take it. Native dialplan has one path and no record."""
 
 
 class Native(Target):
@@ -96,11 +104,15 @@ class Service(Target):
         doors = json.loads(status_file(self.settings).read_text())["doors"]
         return {name: family(pid) for name, pid in doors.items()}
 
+    def check_walk(self, path: walks.Path, callers: Collection[int], *, calls: int) -> None:
+        walks.check(self.settings.db_url, path, callers, calls=calls)
+
     @classmethod
     @contextmanager
     def running(cls, settings: Settings, log: Path) -> Iterator["Service"]:
         environment = os.environ | {
-            f"PROSA_{name.upper()}": str(value) for name, value in settings.model_dump(exclude_unset=True).items()
+            f"PROSA_{name.upper()}": value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            for name, value in settings.model_dump(exclude_unset=True).items()
         }
         with log.open("wb") as out:
             process = subprocess.Popen(

@@ -5,15 +5,19 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from tests.bench.load import Load, LoadResult
 from tests.bench.measure import Drops, cpu_s, family, memory_mb, open_files, percentile
 from tests.bench.probe import Probe, Timing
 from tests.bench.stack import Target
+from tests.bench.walks import SALES
 
 KEYS = "11111"
 CALL_S = 30
+WARM_S = 10
+FIRST_CALLER, FIRST_PROBE = 5511_900_000_000, 5511_970_000_000
 AT_ONCE = 200  # what we promise
 RAMP_S = 20
 PROBES_AT_ONCE, PROBE_EVERY_S = 80, 1.0  # a probe mostly waits for prompts to end
@@ -73,14 +77,22 @@ class Telephone:
         self._folder = folder
         self._say = say
         self._runs = 0
+        self._callers = count(FIRST_CALLER)
+        self._probes = count(FIRST_PROBE)
 
     def _load(self, calls: int, per_second: float, at_once: int, call_s: float = CALL_S) -> Load:
-        """`calls` calls of `call_s` seconds with the keys spread over them."""
+        """`calls` calls of `call_s` seconds with the keys spread over them. Each from a number that never called
+        before: who calls again within two hours hears shorter prompts."""
         self._runs += 1
         keys = [((n + 1) * call_s / (len(KEYS) + 1), key) for n, key in enumerate(KEYS)]
-        load = Load(self._folder / str(self._runs), self._target.address)
+        first = next(self._callers)
+        self._callers = count(first + calls)
+        load = Load(self._folder / str(self._runs), self._target.address, first_number=first)
         load.dial(self._target.number, keys, call_s, calls=calls, per_second=per_second, at_once=at_once)
         return load
+
+    def _check(self, load: Load, result: LoadResult) -> None:
+        self._target.check_walk(SALES, load.callers(result.calls), calls=result.calls - result.failed)
 
     def _drops(self) -> Drops:
         """At Asterisk's sockets: SIP and media."""
@@ -91,18 +103,21 @@ class Telephone:
     def cost(self, calls: int) -> Cost:
         """CPU of all our processes (their ended children too) over `calls` calls of 30 s with five keys, as many at
         once as we promise."""
-        self._load(10, 5, 10).wait(120)  # warm: the first calls fill caches
+        self._load(10, 5, 10, WARM_S).wait(120)  # the first calls fill caches
         groups = self._target.groups()
         before = {name: cpu_s(pids) for name, pids in groups.items()}
-        result = self._load(calls, AT_ONCE / CALL_S, calls).wait(calls * CALL_S / AT_ONCE + 2 * CALL_S + 60)
+        load = self._load(calls, AT_ONCE / CALL_S, calls)
+        result = load.wait(calls * CALL_S / AT_ONCE + 2 * CALL_S + 60)
         after = {name: cpu_s(pids) for name, pids in groups.items()}
         by_group = {name: 1000 * (after[name] - before[name]) / calls for name in groups}
         self._say(f"cost: {sum(by_group.values()):.1f} ms a call {by_group}")
+        self._check(load, result)
         return Cost(sum(by_group.values()), by_group, result.failed)
 
     def latency(self, probes: int, held: int) -> Latency:
         """Probe calls while `held` other calls are kept up."""
         latency = Latency()
+        first = next(self._probes)
         with self._drops() as drops:
             load = self._load(probes * 40, 2 * held / CALL_S, held)
             try:
@@ -110,7 +125,7 @@ class Telephone:
                 for timing in self._probe_often(probes):
                     self._keep(latency, timing)
                 load.enough()
-                load.wait(CALL_S + 30)
+                result = load.wait(CALL_S + 30)
             finally:
                 load.stop()
         latency.drops = drops.count
@@ -119,6 +134,8 @@ class Telephone:
             f"99 % {percentile(latency.key_ms, 0.99):.2f} ms, {latency.silent} silent, {latency.drops} drops"
         )
         self._until_quiet()
+        self._check(load, result)
+        self._target.check_walk(SALES, range(first + 1, next(self._probes)), calls=probes)
         return latency
 
     def _probe_often(self, probes: int) -> list[Timing]:
@@ -134,7 +151,7 @@ class Telephone:
     def _probe(self) -> Timing:
         probe = Probe(self._target.settings.sip_host, self._target.settings.sip_port)
         try:
-            return probe.call(self._target.number, KEYS)
+            return probe.call(self._target.number, KEYS, str(next(self._probes)))
         finally:
             probe.close()
 
@@ -144,12 +161,12 @@ class Telephone:
         self._until_quiet()
         memory, files = self._memory(), open_files(self._target.pids())
         with self._drops() as drops:
-            result = self._load(calls, per_second, at_once + 20, at_once / per_second).wait(
-                calls / per_second * 2 + 120
-            )
+            load = self._load(calls, per_second, at_once + 20, at_once / per_second)
+            result = load.wait(calls / per_second * 2 + 120)
         self._until_quiet()
         sustained = Sustained(result, drops.count, memory, self._memory(), open_files(self._target.pids()) - files)
         self._say(f"sustained: {sustained}")
+        self._check(load, result)
         return sustained
 
     def knee(self, steps: tuple[int, ...]) -> Knee:
@@ -166,6 +183,7 @@ class Telephone:
             self._say(f"knee at {at_once}: {result}, {drops.count} drops")
             if result.failed or drops.count or result.answer_p99_ms > 200:
                 break
+            self._check(load, result)
             knee.calls = at_once
         return knee
 

@@ -1,0 +1,204 @@
+"""Does a stalled ERP reach calls that do not need it? 100 calls hang on it; beside them others walk through sales.
+
+The crowd is kept up all the time, by one SIPp, while the ERP is well and stalls in turn. So the keys that the probes
+press meet the same load in each state, and differ in nothing but what the crowd waits for:
+
+* well: the crowd is answered at once, and waits in a menu instead.
+* slow: every answer takes six seconds. Longer ones would be no answers: after seven the ERP is given up, and after
+  five of those it is left alone, so that nobody waits for it any more.
+* stalled: ten seconds, and no answer: the crowd hangs until it is left alone.
+
+A process asks an ERP at most twenty things at once; `WORKERS` are enough for all of the crowd to be asking.
+"""
+
+import asyncio
+import random
+import threading
+import time
+from bisect import bisect
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import aliased
+
+from prosa.run import Steps
+from prosa.setup import prepare
+from tests.bench import systems
+from tests.bench.figures import Figure
+from tests.bench.load import Load
+from tests.bench.measure import percentile
+from tests.bench.probe import Probe, Timing
+from tests.bench.stack import Service, make_settings
+from tests.bench.telephone import FIRST_CALLER, FIRST_PROBE, KEYS
+from tests.bench.walks import SALES, Astray
+from tests.bench.walks import Path as Walk
+from ura.db import make_engine, make_sessions
+from ura.models import CallStep, Outage
+from ura.settings import Settings
+
+WORKERS = 6
+HELD = 140  # of whom 100 hang on the ERP at any moment: the others dial, or hang up
+LEAST_HANGING = 90
+CALL_S = 8.5
+SUPPORT = ((0.6, "2"), (1.2, "4"))  # through greeting and protocol; go on without a document, once somebody asks
+SLOW_S = 6.0
+STATE_S = 30.0
+SETTLE_S = 8.0  # then the crowd that hung on the last state is gone
+PROBE_EVERY_S = 0.6
+WELL, SLOW, STALLED = "well", "slow", "stalled"
+Say = Callable[[str], None]
+
+
+def measure(folder: Path, *, quick: bool, say: Say) -> list[Figure]:
+    with systems.sgp() as erp:
+        settings = make_settings(folder, agi_workers=WORKERS, **erp.settings)
+        asyncio.run(_move_in(settings))
+        with Service.running(settings, folder / "run.log") as service:
+            return _Side(service, folder / "sipp", erp, say).measure(cycles=1 if quick else 4)
+
+
+async def _move_in(settings: Settings) -> None:
+    """Without an outage: while one is open, every call asks whether it is the caller's."""
+    await prepare(settings, Steps(lambda line: None).step)
+    engine = make_engine(settings.db_url)
+    async with engine.begin() as connection:
+        await connection.execute(update(Outage).values(closed_at=datetime.now(UTC)))
+    await engine.dispose()
+
+
+class _Weather:
+    """The ERP's states, one after the other, from its own thread; what it was at a moment."""
+
+    def __init__(self, erp: systems.ErpSim, say: Say) -> None:
+        self._erp = erp
+        self._say = say
+        self._over = threading.Event()
+        self.began_ns: list[int] = []
+        self.states: list[str] = []
+
+    @contextmanager
+    def turning(self, cycles: int) -> Iterator[None]:
+        """Well and slow in turn, so often; at last stalled, to the end."""
+        thread = threading.Thread(target=self._turn, args=([WELL, SLOW] * cycles,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            thread.join()
+
+    def _turn(self, states: list[str]) -> None:
+        for state in [*states, STALLED]:
+            self._erp.recover()
+            if state is SLOW:
+                self._erp.stall("stall_after", SLOW_S)
+            if state is STALLED:
+                self._erp.stall()
+            self.states.append(state)
+            self.began_ns.append(time.time_ns())
+            self._say(f"  the ERP is {state}")
+            if self._over.wait(STATE_S):
+                return
+        self._over.wait()
+
+    def at(self, moment_ns: int) -> str:
+        """ "" before the first, and while a state is new."""
+        place = bisect(self.began_ns, moment_ns) - 1
+        if place < 0 or moment_ns - self.began_ns[place] < SETTLE_S * 1e9:
+            return ""
+        return self.states[place]
+
+
+class _Side:
+    """The crowd on one side, the probes on the other."""
+
+    def __init__(self, service: Service, folder: Path, erp: systems.ErpSim, say: Say) -> None:
+        self._service = service
+        self._folder = folder
+        self._weather = _Weather(erp, say)
+        self._say = say
+        self._numbers = count(FIRST_PROBE)
+
+    def measure(self, *, cycles: int) -> list[Figure]:
+        probes = round((2 * cycles + 1) * STATE_S / PROBE_EVERY_S)
+        rate = HELD / CALL_S
+        crowd = Load(self._folder, self._service.address, first_number=FIRST_CALLER)
+        calls = round(rate * (probes * PROBE_EVERY_S + 150))
+        crowd.dial(self._service.number, SUPPORT, CALL_S, calls=calls, per_second=rate, at_once=HELD)
+        try:
+            with self._weather.turning(cycles):
+                timings = self._probe(probes)
+            crowd.enough()
+            result = crowd.wait(CALL_S + 60)
+        finally:
+            crowd.stop()
+        walked = result.calls - result.failed
+        self._service.check_walk(Walk("support_who", smooth=False), crowd.callers(result.calls), calls=walked)
+        self._service.check_walk(SALES, range(FIRST_PROBE, FIRST_PROBE + probes), calls=probes)
+        return self._compare(timings, result.failed)
+
+    def _probe(self, probes: int) -> list[Timing]:
+        chance, running = random.Random(1), []
+        with ThreadPoolExecutor(probes) as pool:
+            for _ in range(probes):
+                running.append(pool.submit(self._call))
+                time.sleep(chance.expovariate(1 / PROBE_EVERY_S))
+            return [probe.result() for probe in running]
+
+    def _call(self) -> Timing:
+        probe = Probe(self._service.settings.sip_host, self._service.settings.sip_port)
+        try:
+            return probe.call(self._service.number, KEYS, str(next(self._numbers)))
+        finally:
+            probe.close()
+
+    def _compare(self, timings: list[Timing], failed: int) -> list[Figure]:
+        keys: dict[str, list[float]] = {WELL: [], SLOW: [], STALLED: [], "": []}
+        for timing in timings:
+            for pressed_ns, took_ms in zip(timing.pressed_ns, timing.keys_ms, strict=True):
+                keys[self._weather.at(pressed_ns)].append(took_ms)
+        hanging = asyncio.run(self._hanging())
+        if hanging[SLOW] < LEAST_HANGING:
+            raise Astray(f"only {hanging[SLOW]:.0f} calls hang on the slow ERP")
+        well = percentile(keys[WELL], 0.99)
+        found = []
+        for state in (WELL, SLOW, STALLED):
+            worst = percentile(keys[state], 0.99)
+            self._say(
+                f"ERP {state}: {hanging[state]:.0f} calls hang on it; key → prompt of others: median "
+                f"{percentile(keys[state], 0.5):.2f} ms, 99 % {worst:.2f} ms over {len(keys[state])}"
+            )
+            if state is WELL:
+                found.append(Figure("sales beside a crowd, ERP well: key → prompt, 99 %", worst, "ms"))
+                continue
+            ratio = worst / well if well else 0.0
+            name = f"ERP {state}, {hanging[state]:.0f} calls hang on it"
+            found.append(Figure(f"  {name}: key → prompt, 99 %", worst, "ms"))
+            found.append(Figure(f"  {name}: the same, ratio", ratio, "× well", "≤ 1.10", ratio <= 1.10))
+        silent = sum(timing.silent for timing in timings)
+        found.append(Figure("  calls of the crowd that failed", failed, "", "0", failed == 0))
+        found.append(Figure("  keys that nothing answered", silent, "", "0", silent == 0))
+        return found
+
+    async def _hanging(self) -> dict[str, float]:
+        """State → how many calls hung on the ERP at a time, on average: from the protocol's end to an answer, or its
+        lack."""
+        asked, answered = aliased(CallStep), aliased(CallStep)
+        query = select(asked.at, answered.at).join(answered, answered.call_id == asked.call_id)
+        query = query.where(asked.node == "support_protocol", answered.node == "support_who")
+        query = query.where(answered.seq == asked.seq + 1)
+        engine = make_engine(self._service.settings.db_url)
+        async with make_sessions(engine)() as session:
+            spans = (await session.execute(query)).all()
+        await engine.dispose()
+        hung, length = dict.fromkeys((WELL, SLOW, STALLED, ""), 0.0), dict.fromkeys((WELL, SLOW, STALLED, ""), 0.0)
+        for second in range(self._weather.began_ns[0], time.time_ns(), 1_000_000_000):
+            state, moment = self._weather.at(second), datetime.fromtimestamp(second / 1e9, UTC)
+            hung[state] += sum(began <= moment < ended for began, ended in spans)
+            length[state] += 1
+        return {state: hung[state] / (length[state] or 1) for state in hung}
