@@ -40,7 +40,7 @@ class Prompts:
     """Every prompt is a file of its own; never joined, so that a play can be told by its name."""
 
     def playable(self, keys: Sequence[str]) -> list[str]:
-        return [f"prosa/{keys[-1]}"]
+        return [f"prosa/{key}" for key in keys[-1:]]
 
 
 class Flows:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import httpx
+import pytest
 
 from tests.http_gateway import Asked, HttpGateway, Said
 from ura import outbox, receipts
@@ -55,6 +56,7 @@ class BadDay:
         return Said(200, taken.body, after_s=0.05) if kind < 35 else taken
 
 
+@pytest.mark.timeout(300)
 async def test_each_arrives_with_one_key_or_is_shown_as_failed_and_sent_again(sessions: Sessions) -> None:
     day, now = BadDay(), NOON
     gateway = HttpGateway(day)
