@@ -28,7 +28,7 @@ GROWTH = 1.05
 # Sales, home, first city, from the list, first neighbourhood: lookups, an act, five keys.
 KEYS = [(1.5, "1"), (4, "1"), (7, "1"), (10, "1"), (14, "1")]
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(LASTS_S + 240)]
+pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.timeout(LASTS_S + 240)]
 
 
 @pytest.fixture
