@@ -9,8 +9,10 @@ subscriber by telephone. What is heard is asserted here; what is stored, where t
 the end of what it is about and then hung up, as callers do.
 """
 
+import asyncio
+import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from prosa.caller import Call as Phoned
@@ -30,7 +32,7 @@ YES, NO = "1", "2"
 SKIP = "#"  # cuts what is only spoken, and answers nothing
 GREETINGS = ("greeting.welcome", "greeting.again")
 MINE = ("billing.mine", "billing.mine.short")  # the short one in a second call on the same day
-READ_S = 90  # the longest line, read in blocks
+READ_S, POLL_S = 30, 0.1  # for one block of a line
 
 WORLD = demo_world(datetime.now(UTC))
 PEOPLE = {each.subscriber.phones[-1]: each for each in WORLD.subscribers}
@@ -52,6 +54,7 @@ class Told:
     call: Phoned
     person: DemoSubscriber
     caller: str
+    began_at: datetime
     at: float | None = field(default=None)
 
     async def hears(self, *keys: str | tuple[str, ...], timeout_s: float = 20) -> None:
@@ -97,6 +100,18 @@ class Told:
             await self.keys_document("identify.how")
         await self.proves()
 
+    async def writes_the_line_down(self) -> None:
+        """Each block to its end; then on at once."""
+        await self.hears("read_line.intro")
+        read = 0
+        for size in boleto.BANK_GROUPS:
+            read += size
+            async with asyncio.timeout(READ_S):
+                while len(self.digits("read_line.intro")) < read or not self.call.hearings()[-1].complete:
+                    await asyncio.sleep(POLL_S)
+            await self.call.press("1")
+        await self.hears("read_line.end")
+
     async def is_sent_it(self, channel: str = "email") -> None:
         """To a registered contact, told by its end; "sent" is the gateway's word."""
         await self.hears("send_invoice.intro", f"send_invoice.{channel}")
@@ -106,6 +121,11 @@ class Told:
 
     def heard(self) -> list[str]:
         return [one.key for one in self.call.hearings()]
+
+    def when(self, key: str) -> datetime:
+        """The moment at which this was first heard."""
+        heard = next(one for one in self.call.hearings() if one.key == self.call.same(key))
+        return datetime.now(UTC) - timedelta(seconds=time.monotonic() - self.call.moment(heard.started_s))
 
     def never(self, *beginnings: str) -> None:
         wrong = [key for key in self.heard() if key.startswith(beginnings)]
@@ -128,7 +148,8 @@ async def ring(house: House, phone: Caller, story: str | DemoSubscriber, *, from
     """`from_`: another telephone than the person's own."""
     person = WORLD.story(story) if isinstance(story, str) else story
     caller = from_ or person.subscriber.phones[0]
-    return Told(house, await phone.dial(LANDLINE, from_=caller), person, caller)
+    began_at = datetime.now(UTC)
+    return Told(house, await phone.dial(LANDLINE, from_=caller), person, caller, began_at)
 
 
 # -- it is not working
@@ -263,8 +284,7 @@ async def overdue(house: House, phone: Caller) -> Told:
     await told.hears_amounts()
     await told.hears("invoices.there_are", "invoices.overdue", "invoices.amount", *money("119.90"))
     await told.turn("invoices.send", "2")
-    await told.hears("read_line.intro")
-    await told.hears("read_line.end", timeout_s=READ_S)
+    await told.writes_the_line_down()
     line = boleto.parse(told.digits(after="read_line.intro"), today=datetime.now(house.settings.zone).date())
     assert line.amount == Decimal("119.90")
     await told.call.press("3")
