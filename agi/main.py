@@ -20,7 +20,6 @@ from pathlib import Path
 
 import structlog
 import uvloop
-from pydantic import ValidationError
 
 from agi.live import LivePositions
 from agi.parent import BEAT, BEAT_S, DRAINING, Parent, fork
@@ -177,11 +176,7 @@ def warm_up(settings: Settings) -> None:
 
 
 def main() -> int:
-    try:
-        settings = settings_module.load()
-    except ValidationError as error:
-        print(f"agi cannot start: {error}", file=sys.stderr)
-        return 2
+    settings = settings_module.load_for("agi", "secret_key")
     logs.configure(environment=settings.environment, level=settings.log_level)
     prepare(settings)
     try:

@@ -153,7 +153,7 @@ def make_server(config: Settings) -> Server:
 
 
 def main() -> None:
-    config = settings.load()
+    config = settings.load_for("api")
     logs.configure(environment=config.environment, level=config.log_level)
     log.info("api starts", host=config.http_host, port=config.http_port)
     make_server(config).run()

@@ -8,10 +8,42 @@ from secrets import token_urlsafe
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ura import addresses
+from ura.errors import BadInput
+
 ROOT = Path(__file__).resolve().parent.parent
+RADIUS_DATABASES = ("postgresql+psycopg://", "mysql+aiomysql://")
+
+ERP_NEEDS = {
+    "sgp": ("erp_url", "sgp_token", "sgp_app"),
+    "hubsoft": ("erp_url", "hubsoft_client_id", "hubsoft_client_secret", "hubsoft_user", "hubsoft_password"),
+    "ixc": ("erp_url", "ixc_token"),
+    "mkauth": ("erp_url", "mkauth_client_id", "mkauth_client_secret"),
+}
+# The first is nothing without the second.
+NEEDS = (
+    ("sms_status_path", "sms_url"),
+    ("sms_status_path", "sms_taken_words"),  # a word in no list: try later, for ever
+    ("sms_taken_words", "sms_status_path"),
+    ("sms_refused_words", "sms_status_path"),
+    ("sms_unknown_words", "sms_status_path"),
+    ("zenvia_token", "zenvia_from"),
+    ("zenvia_from", "zenvia_token"),
+    ("whatsapp_token", "whatsapp_phone_id"),
+    ("whatsapp_phone_id", "whatsapp_token"),
+    ("whatsapp_app_secret", "whatsapp_verify_token"),
+    ("whatsapp_verify_token", "whatsapp_app_secret"),
+    ("smtp_host", "mail_from"),
+    ("mail_from", "smtp_host"),
+    ("smtp_user", "smtp_host"),
+    ("smtp_user", "smtp_password"),
+    ("smtp_password", "smtp_user"),
+    ("radius_coa_secret", "radius_accounting_url"),
+)
 
 
 class Settings(BaseSettings):
@@ -158,25 +190,45 @@ class Settings(BaseSettings):
             raise ValueError('write JSON like {"Authorization": "Bearer …"}')
         return value
 
+    @field_validator("erp_url", "genieacs_url")
+    @classmethod
+    def _is_guarded(cls, value: str) -> str:
+        try:
+            return addresses.guarded(value) if value else value
+        except BadInput as error:
+            raise ValueError(error.message) from error
+
+    @field_validator("radius_accounting_url")
+    @classmethod
+    def _is_a_database_of_radius(cls, value: SecretStr) -> SecretStr:
+        if value and not value.get_secret_value().startswith(RADIUS_DATABASES):
+            raise ValueError(f"it starts with {' or '.join(RADIUS_DATABASES)}")
+        return value
+
     @model_validator(mode="after")
-    def _channels_are_whole(self) -> "Settings":
-        """Half a channel would be found out by the first message that fails."""
-        missing = [
-            f"{here} is set, but not PROSA_{needed.upper()}"
-            for here, is_set, needed in (
-                ("PROSA_ZENVIA_TOKEN", self.zenvia_token, "zenvia_from"),
-                ("PROSA_WHATSAPP_TOKEN", self.whatsapp_token, "whatsapp_phone_id"),
-                ("PROSA_SMTP_HOST", self.smtp_host, "mail_from"),
-            )
-            if is_set and not getattr(self, needed)
+    def _blocks_are_whole(self) -> "Settings":
+        """Half a block would be found out by the first caller, or by the first message that fails."""
+        wrong = [
+            f"PROSA_{here.upper()} is set, but not PROSA_{needed.upper()}"
+            for here, needed in NEEDS
+            if getattr(self, here) and not getattr(self, needed)
         ]
+        wrong += self._missing_of_the_erp()
         if self.sms_url and self.zenvia_token:
-            missing.append("PROSA_SMS_URL and PROSA_ZENVIA_TOKEN are both set; choose one way for SMS")
+            wrong.append("PROSA_SMS_URL and PROSA_ZENVIA_TOKEN are both set; choose one way for SMS")
         if self.message_first_hour >= self.message_last_hour:
-            missing.append("PROSA_MESSAGE_FIRST_HOUR must be before PROSA_MESSAGE_LAST_HOUR")
-        if missing:
-            raise ValueError("; ".join(missing))
+            wrong.append("PROSA_MESSAGE_FIRST_HOUR must be before PROSA_MESSAGE_LAST_HOUR")
+        if wrong:
+            raise ValueError("; ".join(wrong))
         return self
+
+    def _missing_of_the_erp(self) -> list[str]:
+        """`local` with somebody else's token: whoever set it believes that the provider's own system is asked."""
+        if self.erp != "local":
+            missing = [name for name in ERP_NEEDS[self.erp] if not getattr(self, name)]
+            return [f"PROSA_{name.upper()} is not set, and PROSA_ERP={self.erp} needs it" for name in missing]
+        given = dict.fromkeys(name for names in ERP_NEEDS.values() for name in names if getattr(self, name))
+        return [f"PROSA_{name.upper()} is set, but PROSA_ERP is local" for name in given]
 
     @property
     def inbox_dir(self) -> Path:
@@ -256,3 +308,30 @@ class Settings(BaseSettings):
 def load() -> Settings:
     """Read and check the environment. Raises pydantic.ValidationError naming the setting that is wrong."""
     return Settings()
+
+
+def load_for(door: str, *secrets: Literal["ami_secret", "secret_key"]) -> Settings:
+    """The same, for a door that cannot open without these secrets. Raises SystemExit, saying what is wrong."""
+    try:
+        settings = load()
+        for name in secrets:
+            settings.secret(name)
+    except ValidationError as error:
+        raise SystemExit(f"{door} cannot start: {'; '.join(troubles(error))}") from error
+    except ValueError as error:
+        raise SystemExit(f"{door} cannot start: {error}") from error
+    return settings
+
+
+def troubles(error: ValidationError) -> list[str]:
+    """What is wrong where; what was set is shown unless it may be a secret."""
+    return [_trouble(each) for each in error.errors()]
+
+
+def _trouble(error: ErrorDetails) -> str:
+    message = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:  # about several settings, which the message names
+        return message
+    name = str(error["loc"][0])
+    secret = Settings.model_fields[name].annotation is SecretStr or name.endswith("_url")
+    return f"PROSA_{name.upper()}: {message}" + ("" if secret else f" (is {error['input']!r})")

@@ -116,7 +116,7 @@ async def serve(config: settings.Settings) -> None:
 
 
 def main() -> None:
-    config = settings.load()
+    config = settings.load_for("worker", "secret_key", "ami_secret")
     logs.configure(environment=config.environment, level=config.log_level)
     asyncio.run(serve(config))
 

@@ -14,11 +14,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ura.adapters.erp import remote_erp
 from ura.adapters.erp.http import BODY_LIMIT, ErpHttp
 from ura.erp import ErpUnavailable
 from ura.errors import BadInput
-from ura.settings import Settings
 
 Handle = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
@@ -169,19 +167,3 @@ def test_an_address_that_would_send_passwords_in_the_open_is_refused(address: st
 @pytest.mark.parametrize("address", ["https://provedor.example", "https://provedor.example/sgp/", "http://192.168.1.5"])
 async def test_an_address_with_tls_or_in_the_house_is_taken(address: str) -> None:
     await ErpHttp(address).close()
-
-
-@pytest.mark.parametrize(
-    ("erp", "given", "missing"),
-    [
-        ("sgp", {}, "PROSA_ERP_URL"),
-        ("sgp", {"erp_url": "https://provedor.example", "sgp_app": "prosa"}, "PROSA_SGP_TOKEN"),
-        ("hubsoft", {"erp_url": "https://provedor.example", "hubsoft_client_id": "1"}, "PROSA_HUBSOFT_CLIENT_SECRET"),
-        ("ixc", {"erp_url": "https://provedor.example"}, "PROSA_IXC_TOKEN"),
-        ("mkauth", {"erp_url": "https://provedor.example"}, "PROSA_MKAUTH_CLIENT_ID"),
-        ("local", {}, "PROSA_ERP"),
-    ],
-)
-def test_a_setting_that_is_missing_is_named(erp: str, given: dict[str, str], missing: str) -> None:
-    with pytest.raises(BadInput, match=missing):
-        remote_erp(Settings(erp=erp, **given), ledger=None)

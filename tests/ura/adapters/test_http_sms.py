@@ -197,6 +197,7 @@ def test_the_settings_describe_the_gateway() -> None:
     settings = Settings(
         sms_url="https://sms.example",
         sms_headers=json.dumps({"X-Key": "k"}),
+        sms_status_path="state",
         sms_taken_words="OK, Queued ,",
         sms_delivered_words="",
     )

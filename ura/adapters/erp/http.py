@@ -20,17 +20,15 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache, wraps
 from http.cookiejar import DefaultCookiePolicy
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 import structlog
 
+from ura import addresses
 from ura.adapters.erp.reading import Record
 from ura.erp import ErpUnavailable
-from ura.errors import BadInput
 
 DEADLINE_S = 8.0
 CHANGE_DEADLINE_S = 18.0
@@ -133,13 +131,13 @@ class HttpAnswer:
 
 
 class ErpHttp:
-    """The wire to one system. `base_url`: https, or http inside the house (loopback, private address)."""
+    """The wire to one system. `base_url` as ura.addresses wants it."""
 
     def __init__(self, base_url: str, *, deadline_s: float = DEADLINE_S, ca_file: Path | None = None) -> None:
         self.deadline_s = deadline_s
         self.change_deadline_s = max(deadline_s, CHANGE_DEADLINE_S)
         self._client = httpx.AsyncClient(
-            base_url=_checked(base_url),
+            base_url=addresses.guarded(base_url),
             verify=_trust(ca_file),
             trust_env=False,  # neither a proxy nor ~/.netrc
             follow_redirects=False,
@@ -251,21 +249,6 @@ def _trust(ca_file: Path | None) -> ssl.SSLContext:
     if ca_file:
         trust.load_verify_locations(cafile=str(ca_file))
     return trust
-
-
-def _checked(base_url: str) -> str:
-    """Raises BadInput: what travels there are passwords and documents."""
-    parts = urlsplit(base_url)
-    host = parts.hostname or ""
-    try:
-        inside = ip_address(host).is_private
-    except ValueError:
-        inside = host == "localhost"
-    if not host or parts.username or parts.query or parts.fragment:
-        raise BadInput("the ERP's address looks like https://provider.example, without password or question mark")
-    if not (parts.scheme == "https" or (parts.scheme == "http" and inside)):
-        raise BadInput("the ERP's address starts with https://; http:// only inside the provider's own network")
-    return base_url.rstrip("/") + "/"
 
 
 def _no_number(_text: str) -> Any:
