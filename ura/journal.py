@@ -13,6 +13,7 @@ import os
 import time
 from binascii import crc32
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from ura.errors import Unavailable
 SUFFIX = ".journal"
 ROTATE_AT_BYTES = 8 * 1024 * 1024
 READ_AT_MOST_BYTES = 1024 * 1024
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class JournalBroken(Unavailable):
@@ -49,7 +51,7 @@ class Batch:
 
 
 def encode(record: Record) -> bytes:
-    body = json.dumps([record.kind, record.key, record.at, record.data], ensure_ascii=False, separators=(",", ":"))
+    body = _ENCODER.encode([record.kind, record.key, record.at, record.data])
     raw = body.encode("utf-8", errors="replace")  # a lone surrogate from a phone must not stop the record
     return b"%08x %s\n" % (crc32(raw), raw)
 
@@ -85,7 +87,19 @@ def read(path: Path, offset: int = 0) -> Batch:
 
 def files(folder: Path) -> list[Path]:
     """The journal files, oldest first."""
-    return sorted(folder.glob(f"*{SUFFIX}"), key=lambda path: path.stem.rsplit("-", 1)[-1])
+    return [path for path, _ in sizes(folder)]
+
+
+def sizes(folder: Path) -> list[tuple[Path, int]]:
+    """The journal files, oldest first, and how many bytes are in each; none when there is no such folder."""
+    found: list[tuple[str, int]] = []
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(SUFFIX):
+                with suppress(FileNotFoundError):  # the projector was done with it
+                    found.append((entry.name, entry.stat().st_size))
+    found.sort(key=lambda one: one[0].removesuffix(SUFFIX).rsplit("-", 1)[-1])
+    return [(folder / name, size) for name, size in found]
 
 
 def is_abandoned(path: Path) -> bool:

@@ -26,6 +26,7 @@ PAUSE_S = 0.1
 BUSY_RECORDS = 20
 BUSY_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 5.0
+LOOK_FOR_DEAD_EVERY = 20  # turns: a file that does not grow is opened no more often
 
 
 class Projector:
@@ -35,6 +36,7 @@ class Projector:
         self._sessions = sessions
         self._wakes = wakes or {}
         self._offsets: dict[str, int] | None = None
+        self._turns = -1  # so the first turn looks for the dead
 
     async def run(self) -> None:
         """For ever. Says once that the database is away, and once that it is back."""
@@ -58,14 +60,17 @@ class Projector:
 
     async def step(self) -> int:
         """Apply what is there now, at most a mebibyte a file, in one transaction. Returns how many lines that were."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         if self._offsets is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
             async with self._sessions() as session:
                 rows = await session.execute(select(JournalOffset.file, JournalOffset.offset))
                 self._offsets = {file: offset for file, offset in rows}
         grown: dict[Path, journal.Batch] = {}
-        for path in journal.files(self._folder):
+        self._turns += 1
+        for path, size in journal.sizes(self._folder):
             offset = self._offsets.get(path.name, 0)
+            if size <= offset and self._turns % LOOK_FOR_DEAD_EVERY:
+                continue
             abandoned = journal.is_abandoned(path)  # asked before reading: then the read sees all there will ever be
             batch = journal.read(path, offset)
             if batch.next_offset > offset:

@@ -15,7 +15,7 @@ from ura import journal
 from ura.db import Sessions, make_engine, make_sessions
 from ura.journal import Journal
 from ura.models import Call, CallStep, Ticket
-from worker.projector import Projector
+from worker.projector import LOOK_FOR_DEAD_EVERY, Projector
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC).isoformat()
 
@@ -88,6 +88,28 @@ async def test_calls_reach_the_database_once_and_the_file_of_a_dead_writer_goes(
     await _drain(Projector(folder, sessions))  # a new worker asks the database where the last one stopped
     assert await _counts(sessions) == (20, 60, 20)
     assert journal.files(folder) == []
+
+
+async def test_a_file_that_does_not_grow_is_seldom_opened_and_one_that_grows_at_once(
+    sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Path] = []
+    is_abandoned = journal.is_abandoned
+    monkeypatch.setattr(journal, "is_abandoned", lambda path: opened.append(path) or is_abandoned(path))
+    writer = Journal(tmp_path, "agi")
+    projector = Projector(tmp_path, sessions)
+    _write_calls(writer, range(1))
+    await _drain(projector)
+    opened.clear()
+    for _ in range(3 * LOOK_FOR_DEAD_EVERY):
+        await projector.step()
+    assert len(opened) == 3
+    _write_calls(writer, range(1, 2))
+    assert await projector.step() == 5
+    writer.close()
+    for _ in range(LOOK_FOR_DEAD_EVERY):
+        await projector.step()
+    assert journal.files(tmp_path) == []
 
 
 async def test_applying_everything_again_changes_nothing(sessions: Sessions, tmp_path: Path) -> None:
