@@ -4,11 +4,11 @@ their call may follow."""
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from time import monotonic
 from typing import Any, TypeVar
 
-from ura import subscribers
+from ura import outages, subscribers
 from ura.caller_lookups.house import House
 from ura.erp import Answer, Contract, Reply, Subscriber, Unsupported
 from ura.errors import Unavailable
@@ -22,6 +22,7 @@ T = TypeVar("T")
 FRESH_S = 60.0  # so old may be what is known of a contract
 KEPT_S = 3600.0  # and of a person: the longest call
 NUMBER_KEPT_S = 30.0  # the greeting asks, and the flow again half a minute later
+OUTAGES_KEPT = timedelta(seconds=1)  # each greeting asks; an outage opened just now is told from so much later on
 MOST_KEPT = 2000
 MOST_OF_A_NUMBER = 3  # more people than a family on one line is a switchboard
 
@@ -45,6 +46,7 @@ class Callers:
         self.wait = wait
         self._known: dict[str, Known] = {}
         self._numbers = Remembered(self._ask_number, {"number": NUMBER_KEPT_S})
+        self._outage_anywhere = (datetime.min.replace(tzinfo=UTC), False)
 
     # -- whom we know
 
@@ -53,6 +55,15 @@ class Callers:
         if not caller:
             return []
         found: list[Known] = (await self._numbers("number", {"caller": caller}))["found"]
+        return found
+
+    async def is_outage_anywhere(self) -> bool:
+        """As of OUTAGES_KEPT ago at the most."""
+        now, (at, found) = self.now(), self._outage_anywhere
+        if not at <= now < at + OUTAGES_KEPT:
+            async with self.house.sessions() as session:
+                found = await outages.is_any_open(session, now=now)
+            self._outage_anywhere = (now, found)
         return found
 
     async def learn(self, subscriber: Subscriber, source: str) -> Known:

@@ -41,11 +41,12 @@ async def session_back(callers: Callers, args: Args) -> dict[str, Json]:
 
 async def outage_for_caller(callers: Callers, args: Args) -> dict[str, Json]:
     """Before anybody was asked anything: the number alone. Most of the time there is no outage, and no question."""
+    if not await callers.is_outage_anywhere():
+        return {"outage": None}
     now = callers.now()
-    async with callers.house.sessions() as session:
-        if not await outages.is_any_open(session, now=now):
-            return {"outage": None}
     contracts = [each for known in await callers.of_number(str(args["caller"] or "")) for each in known.contracts]
+    if not contracts:
+        return {"outage": None}
     async with callers.house.sessions() as session:
         for contract in contracts:
             if found := await outages.find_for(session, contract, now=now):

@@ -6,6 +6,7 @@ import pytest
 
 from tests.factories import NOON, later
 from tests.ura.caller_lookups.world import HELENA, IVONE, STRANGER, Network, World, outage_at
+from ura.caller_lookups.callers import OUTAGES_KEPT
 from ura.db import Sessions
 from ura.errors import Unavailable
 from ura.network import Diagnosis, OutageFacts, Signal, Verdict
@@ -42,6 +43,9 @@ async def test_an_outage_is_known_by_the_number_to_exactly_whom_it_touches(world
     assert await world.ask("outage_for_caller", {"caller": IVONE}) == nothing
     assert world.erp.asked["find_by_phone"] == 0  # no outage, no question
     outage_id = await outage_at(sessions, Scope(neighbourhood="Nova Esperança", city="Vale Verde"))
+    world.now += OUTAGES_KEPT - timedelta(milliseconds=1)
+    assert await world.ask("outage_for_caller", {"caller": IVONE}) == nothing  # not asked again for every call
+    world.now += timedelta(milliseconds=1)
     found = await world.ask("outage_for_caller", {"caller": IVONE})
     assert found["outage"] == {"id": outage_id, "cause_prompt": "outage.fibre_cut", "ends_at": "2026-11-23T15:00"}
     for phone in (HELENA, STRANGER, ""):
