@@ -236,9 +236,9 @@ def test_a_port_that_is_taken_is_named_with_its_setting(
     assert "PROSA_AGI_PORT" in said
 
 
-def test_a_wrong_setting_is_named(run_main: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_main(PROSA_AGI_WORKERS="0") == 2
-    assert "agi_workers" in capsys.readouterr().err
+def test_a_wrong_setting_is_named(run_main: Callable[..., int]) -> None:
+    with pytest.raises(SystemExit, match="agi cannot start: PROSA_AGI_WORKERS: "):
+        run_main(PROSA_AGI_WORKERS="0")
 
 
 @pytest.mark.usefixtures("_limits")
