@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Self
 
 import holidays
-from sqlalchemy import delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, delete, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import upsert
@@ -23,7 +23,6 @@ from ura.models import (
     Category,
     Dispute,
     PaymentPromise,
-    PromiseState,
     SurveyAnswer,
     Ticket,
     TicketStatus,
@@ -208,11 +207,14 @@ def promise_fault(
     return PromiseFault.OPEN_ALREADY if others else None
 
 
-async def open_promises(session: AsyncSession, *, source: str, contract_ref: str) -> Sequence[PaymentPromise]:
+async def open_promises(
+    session: AsyncSession, *, source: str, contract_ref: str, today: date
+) -> Sequence[PaymentPromise]:
+    """Those whose day is not over: kept or broken, an older one stands in nobody's way."""
     query = select(PaymentPromise).where(
         PaymentPromise.source == source,
         PaymentPromise.contract_ref == contract_ref,
-        PaymentPromise.state == PromiseState.OPEN,
+        PaymentPromise.on_day >= today,
     )
     return (await session.scalars(query.order_by(PaymentPromise.on_day))).all()
 
@@ -220,13 +222,7 @@ async def open_promises(session: AsyncSession, *, source: str, contract_ref: str
 async def add_promises(session: AsyncSession, rows: Sequence[Row]) -> None:
     """Rows with `id` (the key of the request), `source`, `contract_ref`, `on_day`, `made_at`; perhaps `reference`.
     One that is there stays as it is."""
-    await upsert.add_new(
-        session, PaymentPromise, [{"reference": "", **row, "state": PromiseState.OPEN} for row in rows]
-    )
-
-
-async def settle_promise(session: AsyncSession, promise_id: str, state: PromiseState) -> None:
-    await session.execute(update(PaymentPromise).where(PaymentPromise.id == promise_id).values(state=state))
+    await upsert.add_new(session, PaymentPromise, [{"reference": "", **row} for row in rows])
 
 
 # -- dispute
@@ -234,28 +230,26 @@ async def settle_promise(session: AsyncSession, promise_id: str, state: PromiseS
 
 async def open_disputes(session: AsyncSession, rows: Sequence[Row]) -> None:
     """Rows with `id`, `source`, `contract_ref`, `invoice_ref`, `ticket_id`, `opened_at`. One that is there stays."""
-    await upsert.add_new(session, Dispute, [{"closed_at": None, **row} for row in rows])
-
-
-async def close_dispute(session: AsyncSession, dispute_id: str, *, now: datetime) -> None:
-    closing = update(Dispute).where(Dispute.id == dispute_id, Dispute.closed_at.is_(None))
-    await session.execute(closing.values(closed_at=now))
+    await upsert.add_new(session, Dispute, rows)
 
 
 async def disputed(session: AsyncSession, *, source: str, contract_ref: str) -> frozenset[str]:
     """The ids of the contract's invoices that are disputed now."""
     query = select(Dispute.invoice_ref).where(
-        Dispute.source == source, Dispute.contract_ref == contract_ref, Dispute.closed_at.is_(None)
+        Dispute.source == source, Dispute.contract_ref == contract_ref, _not_answered()
     )
     return frozenset(await session.scalars(query))
 
 
 async def may_remind(session: AsyncSession, *, source: str, invoice_ref: str) -> bool:
     """No reminder while the charge is disputed."""
-    query = select(Dispute.id).where(
-        Dispute.source == source, Dispute.invoice_ref == invoice_ref, Dispute.closed_at.is_(None)
-    )
+    query = select(Dispute.id).where(Dispute.source == source, Dispute.invoice_ref == invoice_ref, _not_answered())
     return await session.scalar(query.limit(1)) is None
+
+
+def _not_answered() -> ColumnElement[bool]:
+    """A dispute is over when its complaint is closed. One whose ticket is not written yet goes on."""
+    return ~exists().where(Ticket.id == Dispute.ticket_id, Ticket.status == TicketStatus.CLOSED)
 
 
 def mark_disputed(invoices: Collection[Invoice], refs: Collection[str]) -> list[Invoice]:

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from tests.factories import NOON, make_id
+from tests.factories import NOON, make_id, ticket_opened
 from ura import billing, surveys, tickets
 from ura.billing import Policy, PromiseFault, ServiceMatter
 from ura.db import Sessions
 from ura.demo.subscribers import demo_world
 from ura.erp import ContractStatus, Invoice, UnlockVerdict
-from ura.models import Call, Category, PromiseState, TrustUnlock
+from ura.models import Call, Category, TrustUnlock
+from ura.projection import apply
 
 TODAY = NOON.date()  # a Monday
 POLICY = Policy()
@@ -170,31 +171,32 @@ def test_a_promise_lies_inside_the_policy(ahead: int, fault: PromiseFault | None
 async def test_one_promise_at_a_time(sessions: Sessions) -> None:
     row = {"id": make_id(), "source": "local", "contract_ref": "2002", "on_day": TODAY, "made_at": NOON}
 
-    async def fault() -> PromiseFault | None:
+    async def fault(today: date = TODAY) -> PromiseFault | None:
         async with sessions() as session:
-            others = await billing.open_promises(session, source="local", contract_ref="2002")
-        return billing.promise_fault(TODAY, today=TODAY, policy=POLICY, others=others)
+            others = await billing.open_promises(session, source="local", contract_ref="2002", today=today)
+        return billing.promise_fault(today, today=today, policy=POLICY, others=others)
 
     assert await fault() is None
     async with sessions.begin() as session:
         await billing.add_promises(session, [row])
         await billing.add_promises(session, [row])
     assert await fault() is PromiseFault.OPEN_ALREADY
-    async with sessions.begin() as session:
-        await billing.settle_promise(session, row["id"], PromiseState.BROKEN)
-    assert await fault() is None
+    assert await fault(TODAY + timedelta(days=1)) is None
 
 
 # -- dispute
 
 
-async def test_a_disputed_charge_is_marked_and_reminded_of_by_nobody_until_it_is_settled(sessions: Sessions) -> None:
+async def test_a_disputed_charge_is_marked_and_reminded_of_by_nobody_until_its_complaint_is_closed(
+    sessions: Sessions,
+) -> None:
+    ticket_id = make_id()
     row = {
         "id": make_id(),
         "source": "sgp",
         "contract_ref": "2002",
         "invoice_ref": "i5",
-        "ticket_id": None,
+        "ticket_id": ticket_id,
         "opened_at": NOON,
     }
 
@@ -213,7 +215,11 @@ async def test_a_disputed_charge_is_marked_and_reminded_of_by_nobody_until_it_is
         await billing.open_disputes(session, [row, row])
     assert await state() == ([True, False], False, True)
     async with sessions.begin() as session:
-        await billing.close_dispute(session, row["id"], now=NOON)
+        await apply(session, ticket_opened(ticket_id))
+    assert await state() == ([True, False], False, True)
+    async with sessions.begin() as session:
+        complaint = await tickets.get_ticket(session, ticket_id)
+        await tickets.close_ticket(session, complaint, text="", actor="bia", now=NOON)
     assert await state() == ([False, False], True, True)
 
 

@@ -26,7 +26,7 @@ from ura.models.opt_out import OptOut
 from ura.models.outage import Cause, Outage, OutageScope
 from ura.models.outage_call import OutageCall
 from ura.models.outbox import OutboxMessage, OutboxState, Problem
-from ura.models.payment_promise import PaymentPromise, PromiseState
+from ura.models.payment_promise import PaymentPromise
 from ura.models.plan import Audience, Plan
 from ura.models.plan_offer import PlanOffer
 from ura.models.prompt import Prompt, PromptKind
@@ -91,7 +91,6 @@ __all__ = [
     "Plan",
     "PlanOffer",
     "Problem",
-    "PromiseState",
     "Prompt",
     "PromptKind",
     "Queue",

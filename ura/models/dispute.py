@@ -8,7 +8,7 @@ from ura.models.types import Key, Uuid
 
 
 class Dispute(Base):
-    """ "I do not owe this": while it is open nobody is reminded of the invoice. `ticket_id`: the complaint about it."""
+    """ "I do not owe this": nobody is reminded of the invoice until the complaint about it, `ticket_id`, is closed."""
 
     __tablename__ = "dispute"
     __table_args__ = (Index(None, "source", "contract_ref"), Index(None, "source", "invoice_ref"))
@@ -19,4 +19,3 @@ class Dispute(Base):
     invoice_ref: Mapped[str] = mapped_column(Key)
     ticket_id: Mapped[str | None] = mapped_column(Uuid, index=True)
     opened_at: Mapped[datetime] = mapped_column(Moment)
-    closed_at: Mapped[datetime | None] = mapped_column(Moment)

@@ -210,7 +210,7 @@ class LocalErp:
             if made:
                 return self._answer(Promised(accepted=True, on=made.on_day, reference=made.reference))
             when = self._when()
-            others = await billing.open_promises(session, source=NAME, contract_ref=contract_id)
+            others = await billing.open_promises(session, source=NAME, contract_ref=contract_id, today=when.today)
             fault = billing.promise_fault(on, today=when.today, policy=self._policy, others=others)
             if fault or not await self._invoices(session, contract_id):
                 return self._answer(Promised(accepted=False, on=on))
