@@ -1,19 +1,22 @@
 """Rows and records for tests: everything has a default, name only what the story is about."""
 
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import coverage
 from ura.journal import Record
-from ura.models import Audience, City, Coverage, Neighbourhood, Plan
+from ura.models import Audience, City, Coverage, Neighbourhood, OutboxMessage, OutboxState, Plan, PlanOffer
 
 NOON = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)  # a Monday, noon in São Paulo
 _numbers = count(1)
+Row = TypeVar("Row")
 
 
 def later(seconds: float) -> datetime:
@@ -80,12 +83,14 @@ def ticket_opened(ticket_id: str, *, at: datetime = NOON, **data: Any) -> Record
 
 
 async def make_city(session: AsyncSession, name: str = "Vale Verde") -> City:
-    return await coverage.save_city(session, name=name, prompt_key="name.city")
+    return await _added(session, City(name=name, prompt_key="name.city"))
 
 
 async def make_neighbourhood(session: AsyncSession, city: City, name: str, **values: Any) -> Neighbourhood:
-    defaults = {"status": Coverage.COVERED, "prompt_key": "name.neighbourhood"}
-    return await coverage.save_neighbourhood(session, city_id=city.id, name=name, **{**defaults, **values})
+    defaults = {"status": Coverage.COVERED, "prompt_key": "name.neighbourhood", "aliases": []}
+    place = Neighbourhood(city_id=city.id, name=name, sort_name=coverage.plain(name), **{**defaults, **values})
+    place.t9 = coverage.keypad([name, *place.aliases])
+    return await _added(session, place)
 
 
 async def make_plan(session: AsyncSession, name: str = "Turbo", **values: Any) -> Plan:
@@ -97,4 +102,18 @@ async def make_plan(session: AsyncSession, name: str = "Turbo", **values: Any) -
         "valid_from": date(2026, 1, 1),
         "prompt_key": "name.plan",
     }
-    return await coverage.save_plan(session, name=name, **{**defaults, **values})
+    return await _added(session, Plan(name=name, **{**defaults, **values}))
+
+
+async def make_offer(session: AsyncSession, plan: Plan, place: Neighbourhood) -> None:
+    await _added(session, PlanOffer(plan_id=plan.id, neighbourhood_id=place.id))
+
+
+async def _added(session: AsyncSession, row: Row) -> Row:
+    session.add(row)
+    await session.flush()
+    return row
+
+
+async def messages_by_state(session: AsyncSession) -> dict[OutboxState, int]:
+    return Counter(await session.scalars(select(OutboxMessage.state)))

@@ -177,13 +177,6 @@ async def get_call(session: AsyncSession, call_id: str) -> Call:
     return call
 
 
-async def find_by_uniqueid(session: AsyncSession, uniqueid: str) -> Call | None:
-    """The newest, should Asterisk have used a uniqueid twice."""
-    query = select(Call).where(Call.uniqueid == uniqueid).order_by(Call.opened_at.desc()).limit(1)
-    found: Call | None = await session.scalar(query)
-    return found
-
-
 async def list_calls(
     session: AsyncSession, *, filters: CallFilter | None = None, cursor: str = "", limit: int = 100
 ) -> Page[Call]:
@@ -215,15 +208,6 @@ async def list_steps(session: AsyncSession, call_ids: Sequence[str]) -> dict[str
     for step in await session.scalars(query):
         paths[step.call_id].append(step)
     return paths
-
-
-async def list_step_answers(session: AsyncSession, call_id: str) -> Sequence[StepAnswer]:
-    query = select(StepAnswer).where(StepAnswer.call_id == call_id).order_by(StepAnswer.at, StepAnswer.step)
-    return (await session.scalars(query)).all()
-
-
-async def list_recordings(session: AsyncSession, call_id: str) -> Sequence[Recording]:
-    return (await session.scalars(select(Recording).where(Recording.call_id == call_id).order_by(Recording.at))).all()
 
 
 _COUNT = (

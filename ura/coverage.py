@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import and_, bindparam, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -61,45 +61,6 @@ def keypad(names: Iterable[str]) -> str:
         words.update(dict.fromkeys(name.split()))
         words[name.replace(" ", "")] = None
     return "".join(f" {word.translate(KEYPAD)}" for word in words if word)
-
-
-async def save_city(session: AsyncSession, *, name: str, prompt_key: str) -> City:
-    """Insert or update, by name."""
-    city = await session.scalar(select(City).where(City.name == name)) or City(name=name)
-    city.prompt_key = prompt_key
-    session.add(city)
-    await session.flush()
-    return city
-
-
-async def save_neighbourhood(session: AsyncSession, *, city_id: int, name: str, **values: Any) -> Neighbourhood:
-    """Insert or update, by city and name (accents and capitals do not make it another one)."""
-    sort_name = plain(name)
-    query = select(Neighbourhood).where(Neighbourhood.city_id == city_id, Neighbourhood.sort_name == sort_name)
-    found = await session.scalar(query) or Neighbourhood(city_id=city_id, sort_name=sort_name, aliases=[])
-    found.name = name
-    for column, value in values.items():
-        setattr(found, column, value)
-    found.t9 = keypad([name, *found.aliases])
-    session.add(found)
-    await session.flush()
-    return found
-
-
-async def save_plan(session: AsyncSession, *, audience: Audience, name: str, **values: Any) -> Plan:
-    """Insert or update, by audience and name."""
-    query = select(Plan).where(Plan.audience == audience, Plan.name == name)
-    plan = await session.scalar(query) or Plan(audience=audience, name=name)
-    for column, value in values.items():
-        setattr(plan, column, value)
-    session.add(plan)
-    await session.flush()
-    return plan
-
-
-async def offer(session: AsyncSession, *, plan_id: int, neighbourhood_id: int) -> None:
-    await session.merge(PlanOffer(plan_id=plan_id, neighbourhood_id=neighbourhood_id))
-    await session.flush()
 
 
 # -- reading: what a caller waits for is columns, not objects, and its statements are built once ----------------------

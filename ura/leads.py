@@ -109,13 +109,3 @@ async def list_leads(
     if wanted.created_before:
         conditions.append(Lead.created_at < wanted.created_before)
     return await paging.fetch(session, Lead, conditions, by=(Lead.created_at, Lead.id), cursor=cursor, limit=limit)
-
-
-async def list_waiting(session: AsyncSession, *, neighbourhood_id: int) -> Sequence[WaitingListEntry]:
-    """Who waits for this neighbourhood, first come first."""
-    query = (
-        select(WaitingListEntry)
-        .where(WaitingListEntry.neighbourhood_id == neighbourhood_id)
-        .order_by(WaitingListEntry.created_at, WaitingListEntry.id)
-    )
-    return (await session.scalars(query)).all()

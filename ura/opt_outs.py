@@ -1,7 +1,7 @@
 """Who wants no messages: by channel and address. Asked again before each message goes out."""
 
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import uuid4
@@ -113,12 +113,6 @@ async def list_opt_outs(
     conditions = [OptOut.channel == channel] if channel else []
     conditions += [OptOut.target == target] if target else []
     return await paging.fetch(session, OptOut, conditions, by=(OptOut.at, OptOut.id), cursor=cursor, limit=limit)
-
-
-async def opted_out_among(session: AsyncSession, targets: Sequence[str]) -> set[tuple[SendChannel, str]]:
-    """Which of these addresses are in the list."""
-    found = await session.execute(select(OptOut.channel, OptOut.target).where(OptOut.target.in_(targets)))
-    return {(channel, target) for channel, target in found}
 
 
 def _bare(text: str) -> str:

@@ -243,11 +243,6 @@ async def list_messages(
     return await paging.fetch(session, OutboxMessage, conditions, by=by, cursor=cursor, limit=limit)
 
 
-async def count_by_state(session: AsyncSession) -> dict[OutboxState, int]:
-    query = select(OutboxMessage.state, func.count()).group_by(OutboxMessage.state)
-    return {state: count for state, count in await session.execute(query)}
-
-
 def _urgent_until(row: Row) -> datetime | None:
     created: datetime = row["created_at"]
     return created + WAITED_FOR if row["kind"] in ASKED_FOR and row["call_id"] else None

@@ -104,19 +104,6 @@ def public_holidays(state_uf: str, year: int) -> dict[date, str]:
     return dict(holidays.country_holidays("BR", subdiv=state_uf, years=year, language="pt_BR"))
 
 
-async def list_holidays(session: AsyncSession, *, first: date, last: date, state_uf: str) -> dict[date, str]:
-    """Every day closed between the two, inclusive, by date."""
-    found = {
-        day: name
-        for year in range(first.year, last.year + 1)
-        for day, name in public_holidays(state_uf, year).items()
-        if first <= day <= last
-    }
-    rows = await session.execute(select(Holiday.on_day, Holiday.name).where(Holiday.on_day.between(first, last)))
-    found.update((day, name) for day, name in rows)
-    return dict(sorted(found.items()))
-
-
 async def list_queues(session: AsyncSession) -> Sequence[Queue]:
     return (await session.scalars(select(Queue).order_by(Queue.key))).all()
 

@@ -9,7 +9,7 @@ from httpx import ASGITransport, AsyncClient
 from tests import factories
 from tests.api.conftest import HERE, Client
 from tests.api.records import write
-from ura import coverage, health
+from ura import health
 from ura.db import Sessions
 from ura.flows import documents, store
 from ura.journal import Journal
@@ -31,7 +31,7 @@ async def places(sessions: Sessions) -> dict[str, int]:
         )
         later = await factories.make_neighbourhood(session, city, "Jardim América", status=Coverage.PLANNED)
         plan = await factories.make_plan(session)
-        await coverage.offer(session, plan_id=plan.id, neighbourhood_id=covered.id)
+        await factories.make_offer(session, plan, covered)
         return {"city": city.id, "covered": covered.id, "planned": later.id, "plan": plan.id}
 
 

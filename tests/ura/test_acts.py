@@ -3,15 +3,16 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import select
 
 from tests.factories import NOON, later, make_id
-from ura import billing, calls, leads, outbox, queues, tickets
+from ura import aftermath, billing, leads, outbox, queues, tickets
 from ura.acts import Acts, NoNumberToReach, UnknownAct
 from ura.db import Sessions
 from ura.erp import SendChannel
 from ura.errors import BadInput, Unavailable
 from ura.journal import Journal, Record, read
-from ura.models import Category, LeadStatus
+from ura.models import Category, LeadStatus, WaitingListEntry
 from ura.projection import apply_batch
 
 ZONE = ZoneInfo("America/Sao_Paulo")
@@ -85,7 +86,7 @@ async def test_what_the_flow_does_is_in_the_database_once_the_journal_is_applied
             == (call.protocol, call.caller)
             == (results["open_ticket"]["protocol"], ticket.phone)
         )
-        assert len(await leads.list_waiting(session, neighbourhood_id=7)) == 1
+        assert (await session.scalars(select(WaitingListEntry.neighbourhood_id))).all() == [7]
         assert await queues.list_due_callbacks(session, now=later(19 * 3600)) == []
         (callback,) = await queues.list_due_callbacks(session, now=later(20 * 3600))  # 08:00 here is 11:00 UTC
         assert callback.phone == "+551133330009"
@@ -100,8 +101,9 @@ async def test_what_the_flow_does_is_in_the_database_once_the_journal_is_applied
         assert (complaint.category, complaint.contract_ref) == (Category.COMPLAINT, "12")
         assert not await billing.may_remind(session, source="local", invoice_ref="99")
         assert await billing.may_remind(session, source="local", invoice_ref="98")
-        assert len(await calls.list_step_answers(session, call.call_id)) == 2
-        (recording,) = await calls.list_recordings(session, call.call_id)
+        left = await aftermath.of_call(session, call.call_id)
+        assert len(left.step_answers) == 2
+        (recording,) = left.recordings
         assert (recording.path, recording.seconds) == ("a" * 32 + ".wav", 4.5)
 
 

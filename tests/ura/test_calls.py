@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from tests.factories import NOON, call_closed, call_opened, call_step, later, make_id, make_record
-from ura import calls
+from ura import aftermath, calls
 from ura.calls import CallFilter, CallNotFound
 from ura.db import Sessions
 from ura.models import Door, Outcome, Witness
@@ -34,9 +34,6 @@ async def test_a_call_from_hello_to_goodbye(sessions: Sessions) -> None:
         path = (await calls.list_steps(session, [call_id]))[call_id]
         assert [(step.seq, step.node) for step in path] == [(0, "greeting"), (1, "main")]
         assert path[0].detail == {"keys": "1"}
-        found = await calls.find_by_uniqueid(session, call.uniqueid)
-        assert found is not None
-        assert found.id == call_id
 
 
 async def test_records_in_any_order_and_twice_give_the_same_call(sessions: Sessions) -> None:
@@ -202,14 +199,13 @@ async def test_answers_of_first_aid_are_kept_by_step(sessions: Sessions) -> None
     async with sessions.begin() as session:
         await apply_batch(session, [second, first, recording, recording])
     async with sessions() as session:
-        answers = await calls.list_step_answers(session, call_id)
-        assert {each.step: each.answer.value for each in answers} == {"cable": "done", "power": "not_done"}
-        assert [each.path for each in await calls.list_recordings(session, call_id)] == ["a.wav"]
+        left = await aftermath.of_call(session, call_id)
+        assert {each.step: each.answer.value for each in left.step_answers} == {"cable": "done", "power": "not_done"}
+        assert [each.path for each in left.recordings] == ["a.wav"]
 
 
 async def test_an_unknown_call_is_said_to_be_unknown(sessions: Sessions) -> None:
     async with sessions() as session:
         with pytest.raises(CallNotFound):
             await calls.get_call(session, "nobody")
-        assert await calls.find_by_uniqueid(session, "1.1") is None
         assert await calls.count_between(session, caller="", since=NOON, until=later(1)) == 0

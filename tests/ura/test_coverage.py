@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.factories import make_city, make_neighbourhood, make_plan
+from tests.factories import make_city, make_neighbourhood, make_offer, make_plan
 from ura import coverage
 from ura.coverage import NeighbourhoodNotFound, keypad, plain
 from ura.db import Sessions
-from ura.models import Audience, Coverage
+from ura.models import Audience
 
 TODAY = date(2026, 11, 23)
 
@@ -94,8 +94,7 @@ async def test_only_plans_of_today_for_this_place_and_audience_are_offered(sessi
             await make_plan(session, "Futuro", valid_from=date(2026, 11, 24)),
             await make_plan(session, "Empresa", audience=Audience.BUSINESS),
         ):
-            await coverage.offer(session, plan_id=plan.id, neighbourhood_id=here.id)
-            await coverage.offer(session, plan_id=plan.id, neighbourhood_id=here.id)
+            await make_offer(session, plan, here)
         await make_plan(session, "Alheio")
     async with sessions() as session:
         offers = await coverage.list_offers(session, neighbourhood_id=here.id, audience=Audience.HOME, today=TODAY)
@@ -109,16 +108,7 @@ async def test_only_plans_of_today_for_this_place_and_audience_are_offered(sessi
         assert names == ["Empresa", "Essencial", "Turbo", "Alheio"]
 
 
-async def test_saving_a_name_again_changes_it_instead_of_doubling_it(sessions: Sessions) -> None:
-    async with sessions.begin() as session:
-        city = await make_city(session)
-        first = await make_neighbourhood(session, city, "Sao Jose", status=Coverage.NONE)
-        second = await make_neighbourhood(session, city, "São José", aliases=["Vila"], forecast_on=TODAY)
-        assert (await make_city(session)).id == city.id
-        assert (await make_plan(session)).id == (await make_plan(session, speed_mbps=700)).id
+async def test_a_neighbourhood_that_is_not_there_is_said_not_to_be(sessions: Sessions) -> None:
     async with sessions() as session:
-        assert first.id == second.id
-        place = await coverage.get_neighbourhood(session, first.id)
-        assert (place.name, place.status, place.forecast_on) == ("São José", Coverage.COVERED, TODAY)
         with pytest.raises(NeighbourhoodNotFound):
             await coverage.get_neighbourhood(session, 999)

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.sms import septets
 from ura import gsm7
 
 
@@ -27,7 +28,7 @@ def test_words_stay_readable_without_the_signs_that_cost_double(written: str, se
 
 @pytest.mark.parametrize(("text", "places"), [("", 0), ("abc", 3), ("a[b]", 6), ("€ 5", 4), ("não", None), ("às", 2)])
 def test_places_are_counted_as_the_network_does(text: str, places: int | None) -> None:
-    assert gsm7.septets(text) == places
+    assert septets(text) == places
 
 
 @given(st.text())

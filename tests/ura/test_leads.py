@@ -1,12 +1,13 @@
 import itertools
 
 import pytest
+from sqlalchemy import select
 
 from tests.factories import NOON, call_closed, call_opened, later, lead_saved, make_id, make_record, ticket_opened
 from ura import leads
 from ura.db import Sessions
 from ura.leads import LeadFilter, LeadNotFound
-from ura.models import Audience, LeadStatus
+from ura.models import Audience, LeadStatus, WaitingListEntry
 from ura.projection import apply, apply_batch
 
 
@@ -123,8 +124,9 @@ async def test_the_waiting_list_keeps_the_order_of_asking(sessions: Sessions) ->
     async with sessions.begin() as session:
         await apply_batch(session, [*records, *records])
     async with sessions() as session:
-        assert [entry.phone for entry in await leads.list_waiting(session, neighbourhood_id=7)] == ["a", "b"]
-        assert await leads.list_waiting(session, neighbourhood_id=8) == []
+        by_asking = select(WaitingListEntry.phone, WaitingListEntry.neighbourhood_id)
+        waiting = (await session.execute(by_asking.order_by(WaitingListEntry.created_at))).all()
+        assert waiting == [("a", 7), ("b", 7)]
 
 
 async def test_an_unknown_lead_is_said_to_be_unknown(sessions: Sessions) -> None:

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.factories import NOON, call_opened, make_city, make_id, make_neighbourhood, make_plan
-from ura import coverage
+from tests.factories import NOON, call_opened, make_city, make_id, make_neighbourhood, make_offer, make_plan
 from ura.db import Sessions, make_engine, make_sessions
 from ura.errors import Unavailable
 from ura.lookups import Lookups
@@ -32,7 +31,7 @@ async def test_a_caller_finds_the_plans_of_the_neighbourhood(sessions: Sessions,
             session, city, "Chácara Flora", status=Coverage.PLANNED, forecast_on=date(2027, 3, 1)
         )
         plan = await make_plan(session, setup_price=Decimal("50"), conditions_prompt_key="name.conditions")
-        await coverage.offer(session, plan_id=plan.id, neighbourhood_id=place.id)
+        await make_offer(session, plan, place)
     ask = lookups_at(sessions, settings)
     covered = {
         "id": place.id,
@@ -73,7 +72,7 @@ async def test_a_plan_ends_at_midnight_here_not_in_greenwich(sessions: Sessions,
     async with sessions.begin() as session:
         place = await make_neighbourhood(session, await make_city(session), "Centro")
         plan = await make_plan(session, valid_to=date(2026, 11, 23))
-        await coverage.offer(session, plan_id=plan.id, neighbourhood_id=place.id)
+        await make_offer(session, plan, place)
     args = {"neighbourhood_id": place.id, "audience": "home"}
     evening = NOON + timedelta(hours=10)  # 22:00 here, already the 24th in Greenwich
     assert len((await lookups_at(sessions, settings, evening)("plans", args))["plans"]) == 1

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.factories import NOON, later
-from ura import gsm7, messages
+from tests.sms import ONE_MESSAGE, septets
+from ura import messages
 from ura.db import Sessions
 from ura.erp import SendChannel
 from ura.errors import BadInput
@@ -93,9 +94,9 @@ SHORT: dict[str, tuple[str, dict[str, Any]]] = {
 async def test_it_fits_into_one_sms_and_says_who_writes_and_the_protocol(sessions: Sessions, what: str) -> None:
     kind, payload = SHORT[what]
     text = (await write(sessions, kind, payload)).text
-    places = gsm7.septets(text)
+    places = septets(text)
     assert places is not None, text
-    assert places <= gsm7.ONE_MESSAGE, (places, text)
+    assert places <= ONE_MESSAGE, (places, text)
     assert text.startswith("Vale Verde: ")
     assert PROTOCOL in text
     assert "{" not in text
@@ -122,7 +123,7 @@ async def test_an_outage_is_told_as_it_is_now_in_one_sms(
 ) -> None:
     text = (await write(sessions, kind, await outage(sessions, **state))).text
     assert told in text
-    assert (gsm7.septets(text) or 999) <= gsm7.ONE_MESSAGE, text
+    assert (septets(text) or 999) <= ONE_MESSAGE, text
 
 
 @pytest.mark.parametrize(("kind", "state"), [("outage_fixed", {}), ("outage_known", {"closed_at": later(60)})])
@@ -144,9 +145,9 @@ async def test_an_invoice_by_sms_has_everything_to_pay_it_with_each_on_a_line_of
         f"Boleto: {LINE}",
         f"PIX copia e cola: {PIX}",
     ]
-    assert gsm7.septets(sent.text) is not None
+    assert septets(sent.text) is not None
     short = InvoiceToSend(Decimal("119.90"), date(2026, 12, 10), line=LINE)
-    assert (gsm7.septets((await write(sessions, "invoice", {}, invoice=short)).text) or 999) <= gsm7.ONE_MESSAGE
+    assert (septets((await write(sessions, "invoice", {}, invoice=short)).text) or 999) <= ONE_MESSAGE
 
 
 async def test_a_pix_text_is_sent_as_it_is_whatever_its_signs(sessions: Sessions) -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.factories import NOON, later, make_record
+from tests.factories import NOON, later, make_record, messages_by_state
 from ura import claims, outbox
 from ura.db import Sessions, make_engine, make_sessions
 from ura.models import OutboxMessage, OutboxState, Problem
@@ -50,7 +50,7 @@ async def test_of_ten_thousand_messages_each_goes_out_once(database_url: str, wo
     assert sum(shares) == 10_000
     assert set(effects.values()) == {1}
     async with make_sessions(engines[0])() as session:
-        assert await outbox.count_by_state(session) == {OutboxState.SENDING: 10_000}
+        assert await messages_by_state(session) == {OutboxState.SENDING: 10_000}
     for engine in engines:
         await engine.dispose()
 
@@ -101,7 +101,7 @@ async def test_a_failure_is_tried_again_later_and_later_until_given_up(sessions:
         now += claims.pause_after(attempt)
     async with sessions.begin() as session:
         assert await outbox.claim(session, worker="w1", now=now + timedelta(days=9)) == []
-        assert await outbox.count_by_state(session) == {OutboxState.FAILED: 1}
+        assert await messages_by_state(session) == {OutboxState.FAILED: 1}
         assert await outbox.send_again(session, message.id, now=now)
         assert not await outbox.send_again(session, message.id, now=now)
     async with sessions.begin() as session:
@@ -109,7 +109,7 @@ async def test_a_failure_is_tried_again_later_and_later_until_given_up(sessions:
         assert (message.attempts, message.last_error) == (1, "504")
         assert await outbox.mark_failed(session, message, error="never", now=now, problem=Problem.REFUSED)
     async with sessions() as session:
-        assert await outbox.count_by_state(session) == {OutboxState.FAILED: 1}
+        assert await messages_by_state(session) == {OutboxState.FAILED: 1}
 
 
 def test_pauses_grow_to_a_day() -> None:
@@ -142,7 +142,7 @@ async def test_what_still_waits_after_its_time_has_failed_and_is_not_sent_again(
         assert len(await outbox.forget(session, before=later(50), now=later(60))) == 1
         assert await outbox.forget(session, before=later(50), now=later(70)) == []
     async with sessions.begin() as session:
-        assert await outbox.count_by_state(session) == {OutboxState.SENDING: 1, OutboxState.FAILED: 2}
+        assert await messages_by_state(session) == {OutboxState.SENDING: 1, OutboxState.FAILED: 2}
         failed = (await outbox.list_messages(session, filters=outbox.MessageFilter(state=OutboxState.FAILED))).items
         told = {(message.problem, message.forgotten_at) for message in failed}
         assert told == {(Problem.OUT_OF_DATE, later(60))}

@@ -19,7 +19,6 @@ from ura.queues import (
     Span,
     expected_wait_s,
     opening_of,
-    public_holidays,
     wait_prompt,
 )
 from ura.settings import ROOT
@@ -147,15 +146,6 @@ def test_what_is_promised_is_kept(week: list[Span], now: datetime, closed: set[i
         assert ask(half_way).opens_at == found.opens_at
     else:
         assert not any(ask(now + timedelta(hours=hours)).open for hours in range(14 * 24))
-
-
-async def test_the_days_closed_are_shown_with_their_names(sessions: Sessions) -> None:
-    await fill(sessions)
-    async with sessions() as session:
-        days = await queues.list_holidays(session, first=date(2026, 11, 16), last=date(2027, 1, 1), state_uf="SP")
-    assert list(days) == [date(2026, 11, 20), date(2026, 11, 24), date(2026, 12, 25), date(2027, 1, 1)]
-    assert days[date(2026, 11, 24)] == "Aniversário da cidade"
-    assert public_holidays("SP", 2026)[date(2026, 12, 25)] == "Natal"
 
 
 async def test_queues_and_their_people_are_listed(sessions: Sessions) -> None:

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
+from tests.factories import messages_by_state
 from tests.http_gateway import Asked, HttpGateway, Said
 from ura import outbox, receipts
 from ura.adapters import sms
@@ -94,7 +95,7 @@ async def test_each_arrives_with_one_key_or_is_shown_as_failed_and_sent_again(se
 
         never = {number for number in range(HOW_MANY) if number % 100 >= 95}
         async with sessions() as session:
-            counted = await outbox.count_by_state(session)
+            counted = await messages_by_state(session)
             failed = (await outbox.list_messages(session, filters=outbox.MessageFilter(state=OutboxState.FAILED))).items
         assert counted == {OutboxState.SENT: HOW_MANY - len(never), OutboxState.FAILED: len(never)}
         assert {int(message.id, 16) for message in failed} == never
@@ -118,7 +119,7 @@ async def test_each_arrives_with_one_key_or_is_shown_as_failed_and_sent_again(se
             assert all([await outbox.send_again(session, message.id, now=now) for message in failed])
         await all_due(now)
         async with sessions() as session:
-            counted = await outbox.count_by_state(session)
+            counted = await messages_by_state(session)
             assert counted == {OutboxState.DELIVERED: HOW_MANY - len(never), OutboxState.SENT: len(never)}
             assert (await session.get_one(OutboxMessage, f"{99:032x}")).attempts == 1
     gateway.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from tests.factories import NOON, call_closed, call_opened, lead_saved, make_id
+from tests.factories import NOON, call_closed, call_opened, lead_saved, make_id, messages_by_state
 from ura import leads, outbox, receipts, rendering, users
 from ura.adapters import demo_inbox
 from ura.adapters.demo_inbox import DemoInbox
@@ -123,7 +123,7 @@ async def test_what_messages_said_is_deleted_after_its_days_and_their_receipts_s
         assert (gone.state, gone.to) == (OutboxState.DELIVERED, "+5511955550101")
         assert gone.sent_at == gone.delivered_at == NOON - timedelta(days=91)
         assert (kept.text, kept.payload, kept.forgotten_at) == ("Linha digitável: 846", invoice, None)
-        assert await outbox.count_by_state(session) == {OutboxState.DELIVERED: 2}
+        assert await messages_by_state(session) == {OutboxState.DELIVERED: 2}
     assert demo_inbox.subject_and_files(tmp_path, old) == ("", [])
     assert demo_inbox.subject_and_files(tmp_path, new) == ("Sua fatura", [])
 

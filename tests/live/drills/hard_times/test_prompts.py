@@ -5,9 +5,9 @@ from sqlalchemy import select
 
 from prosa.caller import Caller
 from tests.bench.measure import family
+from tests.factories import make_neighbourhood
 from tests.live.drills.hard_times.house import DAMAGED, HardTimes
 from tests.live.drills.tools import LANDLINE, choose_by_letters, restarted_after
-from ura import coverage
 from ura.models import City, Neighbourhood
 from ura.prompts import name_key
 
@@ -59,9 +59,7 @@ async def test_a_name_without_a_voice_costs_one_word_and_nothing_is_synthesised_
 ) -> None:
     async with times.house.sessions() as session:
         city = (await session.scalars(select(City).order_by(City.name))).all()[1]
-        place = await coverage.save_neighbourhood(
-            session, city_id=city.id, name="Xyzumbi", status="covered", prompt_key=name_key("Xyzumbi")
-        )
+        place = await make_neighbourhood(session, city, "Xyzumbi", prompt_key=name_key("Xyzumbi"))
         await session.commit()
         place_id = place.id
     before = set(family(times.house.process.pid))
