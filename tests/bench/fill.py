@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, insert, literal, select, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ura.db import Base
 
@@ -21,17 +21,19 @@ async def fill(engine: AsyncEngine, model: type[Base], total: int, row: Row) -> 
         for name, value in columns.items()
     ]
     async with engine.begin() as connection:
-        await _without_deadline(connection.dialect.name, connection)
+        await _without_deadline(connection)
+        if connection.dialect.name == "postgresql":  # nor is each row's parent looked up
+            await connection.execute(text("SET LOCAL session_replication_role = replica"))
         await connection.execute(insert(model).from_select(list(columns), select(*values)))
 
 
 async def analyze(engine: AsyncEngine) -> None:
     """As every database has it done that is left alone for an hour."""
     async with engine.begin() as connection:
-        await _without_deadline(connection.dialect.name, connection)
+        await _without_deadline(connection)
         await connection.execute(text("ANALYZE"))
 
 
-async def _without_deadline(dialect: str, connection: Any) -> None:
-    if dialect == "postgresql":  # no question of a call may take more than two seconds; this is none
+async def _without_deadline(connection: AsyncConnection) -> None:
+    if connection.dialect.name == "postgresql":  # no question of a call may take more than two seconds; this is none
         await connection.execute(text("SET LOCAL statement_timeout = 0"))

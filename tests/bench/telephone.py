@@ -50,7 +50,7 @@ class Latency:
     answer_ms: list[float] = field(default_factory=list)
     first_sound_ms: list[float] = field(default_factory=list)
     key_ms: list[float] = field(default_factory=list)
-    silent: int = 0
+    silent: int = 0  # keys, or whole probes, that nothing answered
     drops: int = 0
 
 
@@ -122,8 +122,10 @@ class Telephone:
             load = self._load(probes * 40, 2 * held / CALL_S, held)
             try:
                 self._until_held(load, held)
-                for timing in self._probe_often(probes):
+                timings = self._probe_often(probes)
+                for timing in timings:
                     self._keep(latency, timing)
+                latency.silent += probes - len(timings)
                 load.enough()
                 result = load.wait(CALL_S + 30)
             finally:
@@ -135,23 +137,26 @@ class Telephone:
         )
         self._until_quiet()
         self._check(load, result)
-        self._target.check_walk(SALES, range(first + 1, next(self._probes)), calls=probes)
+        self._target.check_walk(SALES, range(first + 1, next(self._probes)), calls=len(timings))
         return latency
 
     def _probe_often(self, probes: int) -> list[Timing]:
-        """Probes dial as people do, each when it likes: in step they would press in the same millisecond, and wait
-        for each other."""
+        """Those that were answered. They dial as people do, each when it likes: in step they would press in the same
+        millisecond, and wait for each other."""
         chance, running = random.Random(1), []
         with ThreadPoolExecutor(PROBES_AT_ONCE) as pool:
             for _ in range(probes):
                 running.append(pool.submit(self._probe))
                 time.sleep(chance.expovariate(1 / PROBE_EVERY_S))
-            return [probe.result() for probe in running]
+            return [timing for probe in running if (timing := probe.result())]
 
-    def _probe(self) -> Timing:
+    def _probe(self) -> Timing | None:
+        """None for one that was not answered, or heard nothing."""
         probe = Probe(self._target.settings.sip_host, self._target.settings.sip_port)
         try:
             return probe.call(self._target.number, KEYS, str(next(self._probes)))
+        except (TimeoutError, ConnectionError):
+            return None
         finally:
             probe.close()
 

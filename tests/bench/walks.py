@@ -11,7 +11,6 @@ from ura.db import make_engine, make_sessions
 from ura.models import Call, CallStep
 
 WITHIN_S = 60  # the worker moves records into the database behind the calls
-MOST_ASTRAY = 0.01
 FAILED = ("lookup_failed", "act_failed", "no_input")
 
 
@@ -22,11 +21,12 @@ class Astray(RuntimeError):
 @dataclass(frozen=True, slots=True)
 class Path:
     """Through the node `through`, to the end at one of `ends` (empty: anywhere). `smooth`: nothing failed on the way
-    and nobody was silent; not asked where a system is made to fail."""
+    and nobody was silent; not asked where a system is made to fail. `most_astray`: of all calls."""
 
     through: str
     ends: Collection[str] = ()
     smooth: bool = True
+    most_astray: float = 0.01
 
 
 # Five keys through sales, and off while the plans of the neighbourhood are told.
@@ -47,7 +47,7 @@ async def _check(url: str, path: Path, callers: Collection[int], calls: int) -> 
         await asyncio.sleep(0.5)
     if ended < calls:
         raise Astray(f"{ended} of {calls} calls are recorded to their end")
-    if sum(astray.values()) > MOST_ASTRAY * calls:
+    if sum(astray.values()) > path.most_astray * calls:
         raise Astray(
             f"{sum(astray.values())} of {calls} calls left the path by {path.through!r}; they ended at {astray}"
         )
