@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol, assert_never
 
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import outbox, upsert
@@ -22,6 +23,11 @@ MOST_ATTEMPTS = 8  # the last about an hour after the first; then a person has t
 CALL_WAITS = timedelta(seconds=9)  # who asked hears the result in the call when it comes this soon
 
 _CLAIMS = Claims(ErpRequest, waiting=ErpRequestState.QUEUED, taken=ErpRequestState.RUNNING)
+_DUE = (
+    select(ErpRequest.id)
+    .where(ErpRequest.state == ErpRequestState.QUEUED, ErpRequest.next_at <= bindparam("now"))
+    .limit(1)
+)
 
 
 class SessionReset(Protocol):
@@ -34,6 +40,11 @@ async def add_requests(session: AsyncSession, rows: Sequence[Row]) -> None:
     """Rows with `id`, `operation`, `args`, `protocol`, `call_id`, `created_at`. One that is there stays as it is."""
     blank = {"state": ErpRequestState.QUEUED, "attempts": 0, "claimed_by": "", "last_error": "", "maybe_done": False}
     await upsert.add_new(session, ErpRequest, [{**blank, "next_at": row["created_at"], **row} for row in rows])
+
+
+async def is_due(session: AsyncSession, *, now: datetime) -> bool:
+    """Read only, so that looking for work holds nobody up."""
+    return await session.scalar(_DUE, {"now": now}) is not None
 
 
 async def claim(session: AsyncSession, *, worker: str, now: datetime, limit: int) -> Sequence[ErpRequest]:

@@ -24,6 +24,7 @@ from ura.phones import PhoneKind
 log = structlog.get_logger(__name__)
 
 PAUSE_S = 1.0  # for those that are due again, or came past our own projector
+UNHURRIED_PAUSE_S = 5.0
 URGENT_AT_ONCE = 10  # for callers who wait; the others never take these places
 UNHURRIED_AT_ONCE = 10
 CLAIM_HOLDS = timedelta(minutes=2)
@@ -68,8 +69,8 @@ class Deliveries:
         if missing := [channel for channel in SendChannel if channel not in self._gateways]:
             log.info("no gateway for these channels: their messages wait in the outbox", channels=missing)
         async with asyncio.TaskGroup() as lanes:
-            lanes.create_task(self._lane(URGENT_AT_ONCE, self.wake, urgent=True))
-            lanes.create_task(self._lane(UNHURRIED_AT_ONCE, asyncio.Event(), urgent=False))
+            lanes.create_task(self._lane(URGENT_AT_ONCE, self.wake, PAUSE_S, urgent=True))
+            lanes.create_task(self._lane(UNHURRIED_AT_ONCE, asyncio.Event(), UNHURRIED_PAUSE_S, urgent=False))
 
     async def step(self, now: datetime) -> int:
         """Claim what is due and try each once. Returns how many were tried."""
@@ -77,7 +78,7 @@ class Deliveries:
         await asyncio.gather(*(self._deliver(message, now) for message in claimed))
         return len(claimed)
 
-    async def _lane(self, places: int, wake: asyncio.Event, *, urgent: bool) -> None:
+    async def _lane(self, places: int, wake: asyncio.Event, pause_s: float, *, urgent: bool) -> None:
         going: set[asyncio.Task[None]] = set()
 
         def ended(task: asyncio.Task[None]) -> None:
@@ -93,7 +94,7 @@ class Deliveries:
                     going.add(task)
                     task.add_done_callback(ended)
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(PAUSE_S):
+                    async with asyncio.timeout(pause_s):
                         await wake.wait()
         finally:
             if going:

@@ -21,6 +21,7 @@ PAUSE_S = 2.0  # for those that are due again, or came past our own projector
 MOST_AT_ONCE = 50
 ASK_DEADLINE_S = 30.0  # the adapter's own is shorter
 CLAIM_HOLDS = timedelta(minutes=2)
+RELEASE_EVERY = timedelta(seconds=30)
 SETTLE_PAUSES_S = (0.1, 0.5, 2.0, 10.0, 30.0)
 
 
@@ -40,6 +41,7 @@ class ErpRequests:
         self._now = now
         self._name = f"{socket.gethostname()}-{os.getpid()}"[:64]
         self._asking: set[asyncio.Task[None]] = set()
+        self._released_at = datetime.min.replace(tzinfo=UTC)
         self.wake = asyncio.Event()
 
     async def run(self) -> None:
@@ -68,8 +70,14 @@ class ErpRequests:
         room = MOST_AT_ONCE - len(self._asking)
         if room <= 0:
             return
+        if now - self._released_at >= RELEASE_EVERY:
+            async with self._sessions.begin() as session:
+                await erp_requests.release_stale(session, claimed_before=now - CLAIM_HOLDS, now=now)
+            self._released_at = now
+        async with self._sessions() as session:
+            if not await erp_requests.is_due(session, now=now):
+                return
         async with self._sessions.begin() as session:
-            await erp_requests.release_stale(session, claimed_before=now - CLAIM_HOLDS, now=now)
             claimed = await erp_requests.claim(session, worker=self._name, now=now, limit=room)
         for request in claimed:
             task = asyncio.create_task(self._ask(request))
