@@ -76,8 +76,7 @@ class _Calling:
     def question(self, known: list[int], strangers: list[int]) -> list[Figure]:
         """The silence between the protocol and the question that needs the number: the street, or who it is. Then `1`:
         yes, it is about this street; or: by CPF."""
-        ours = self._calls(known, keys=SUPPORT + "1")
-        theirs = self._calls(strangers, keys=SUPPORT + "1")
+        ours, theirs = self._calls(known, strangers, keys=SUPPORT + "1")
         self._check(Walk("line"), known)
         self._check(Walk("support_who", ends=("support_who",)), strangers)
         sound = [timing.first_sound_ms for timing in ours]
@@ -85,19 +84,22 @@ class _Calling:
 
     def outage(self, known: list[int], strangers: list[int]) -> list[Figure]:
         """The silence between the greeting and what follows it: the outage of this caller, or the menu."""
-        ours = self._calls(known, enough_s=GREETING_S)
-        theirs = self._calls(strangers, enough_s=GREETING_S)
+        ours, theirs = self._calls(known, strangers, enough_s=GREETING_S)
         self._check(Walk("nearby_until"), known)
         self._check(Walk("nearby", ends=("main",)), strangers)
         return [self._silence("outage of a known number", ours, theirs)]
 
-    def _calls(self, numbers: list[int], *, keys: str = "", enough_s: float = 60.0) -> list[Timing]:
+    def _calls(
+        self, known: list[int], strangers: list[int], *, keys: str = "", enough_s: float = 60.0
+    ) -> tuple[list[Timing], list[Timing]]:
+        numbers = known + strangers
         with ThreadPoolExecutor(len(numbers)) as pool:
             running = []
             for number in numbers:
                 running.append(pool.submit(self._call, number, keys, enough_s))
                 time.sleep(1 / PER_SECOND)
-            return [call.result() for call in running]
+            timings = [call.result() for call in running]
+        return timings[: len(known)], timings[len(known) :]
 
     def _call(self, number: int, keys: str, enough_s: float) -> Timing:
         probe = Probe(self._service.settings.sip_host, self._service.settings.sip_port)

@@ -63,7 +63,7 @@ def measure(folder: Path, *, quick: bool, say: Say) -> list[Figure]:
         settings = make_settings(folder, agi_workers=WORKERS, **NO_LIMIT, **erp.settings)
         asyncio.run(_move_in(settings))
         with Service.running(settings, folder / "run.log") as service:
-            return _Side(service, folder / "sipp", erp, say).measure(cycles=1 if quick else 3)
+            return _Side(service, folder / "sipp", erp, say).measure(cycles=1 if quick else 2)
 
 
 async def _move_in(settings: Settings) -> None:

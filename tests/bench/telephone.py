@@ -28,7 +28,7 @@ class Plan:
     """How much is measured; `quick` is for trying the bench itself."""
 
     cost_calls: int = 240
-    probes: int = 105  # of five keys: enough for a 99th percentile
+    probes: int = 90  # of five keys: enough for a 99th percentile
     held: int = 100
     sustained_calls: int = 5000  # 3,000 without a failure prove "under 0.1 %"; 5,000 show what grows
     knee_steps: tuple[int, ...] = (300, 360, 400, 440)
