@@ -27,6 +27,8 @@ BYTES_PER_S = 8000  # A-law, and G.722 too
 SHORT_BYTES = 16_000
 MOST_SHORT = 500
 SUFFIXES = (".alaw", ".g722")
+SAME_S = 2.0  # so long nobody looks again whether the files of a prompt are there: many callers hear the same
+MOST_SAME = 1000
 SAID_S = 60.0  # so long after its end nobody hears a prompt any more, however late Asterisk began with it
 
 
@@ -68,11 +70,23 @@ class Sounds:
         self._joined: OrderedDict[str, tuple[Sound, float]] = OrderedDict()  # and when it was last asked for
         self._keep = keep
         self._clock = clock
+        self._same: dict[tuple[str, ...], tuple[Sound, float]] = {}  # what was asked for lately, and until when
         self._missing: set[str] = set()
         self._short: dict[tuple[str, int, int], bytes] = {}
 
     def sound(self, keys: Sequence[str]) -> Sound:
         """One file for all of them, the next best where one is missing; SILENCE when there is nothing to play."""
+        now, asked = self._clock(), tuple(keys)
+        known = self._same.get(asked)
+        if known is not None and now < known[1]:
+            return known[0]
+        sound = self._find(keys)
+        if len(self._same) >= MOST_SAME:
+            self._same.clear()
+        self._same[asked] = sound, now + SAME_S
+        return sound
+
+    def _find(self, keys: Sequence[str]) -> Sound:
         files = self._index.playable(keys)
         if not files:
             return SILENCE
@@ -81,6 +95,7 @@ class Sounds:
     def forget(self, sound: Sound) -> None:
         """Asterisk could not open it: make it anew the next time."""
         self._joined.pop(sound.name, None)
+        self._same.clear()
         self.report(sound.name)
 
     def report(self, name: str) -> None:

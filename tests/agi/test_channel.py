@@ -150,9 +150,12 @@ async def test_a_recording_that_cannot_be_written_is_empty(line: Line, channel: 
 # -- sounds
 
 
-def test_a_changed_piece_makes_a_new_join(sounds: Sounds, roots: dict[str, Path]) -> None:
+def test_a_changed_piece_makes_a_new_join(roots: dict[str, Path]) -> None:
+    now = 0.0
+    sounds = Sounds(Prompts(), roots, clock=lambda: now)
     before = sounds.sound(["hello", "menu.main"])
     (roots["prosa"] / "hello.alaw").write_bytes(b"h" * 100)
+    now = 2.0
     after = sounds.sound(["hello", "menu.main"])
     assert before.name != after.name
     assert after.seconds == pytest.approx(8100 / 8000)
@@ -183,6 +186,30 @@ def test_the_file_of_what_was_said_long_ago_is_written_over(roots: dict[str, Pat
     assert file.stat().st_ino == inode
     assert file.read_bytes() == b"M" * 8000 + b"m" * 4000
     assert not (folder / f"{first.name.rpartition('/')[2]}.alaw").exists()
+
+
+def test_files_are_looked_for_again_after_two_seconds_or_when_one_could_not_be_played(roots: dict[str, Path]) -> None:
+    now = 0.0
+    sounds = Sounds(Prompts(), roots, clock=lambda: now)
+    assert sounds.sound(["menu.more"]).seconds == 0.5
+    (roots["prosa"] / "menu" / "more.alaw").write_bytes(b"m" * 16000)
+    now = 1.9
+    assert sounds.sound(["menu.more"]).seconds == 0.5
+    now = 2.0
+    assert sounds.sound(["menu.more"]).seconds == 2
+    (roots["prosa"] / "menu" / "more.alaw").write_bytes(b"m" * 8000)
+    sounds.forget(sounds.sound(["menu.more"]))
+    assert sounds.sound(["menu.more"]).seconds == 1
+
+
+def test_not_everything_that_was_ever_asked_for_is_remembered(
+    roots: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agi.sounds.MOST_SAME", 2)
+    sounds = Sounds(Prompts(), roots)
+    for key in ("hello", "menu.main", "menu.more"):
+        sounds.sound([key])
+    assert len(sounds._same) <= 2
 
 
 def test_what_is_asked_for_again_is_kept_and_after_a_rush_there_are_fewer(roots: dict[str, Path]) -> None:
