@@ -107,12 +107,12 @@ def compare(native: dict[str, Any], ours: dict[str, Any]) -> list[Figure]:
         ]
     if "sustained" in ours:
         run: Sustained = ours["sustained"]
-        good = run.load.failed == 0 and run.load.most_at_once >= 0.95 * AT_ONCE
+        enough = 0.95 * AT_ONCE
         rate = run.load.calls / run.load.seconds
         found += [
             Figure("200 at once, 10 calls/s: calls", run.load.calls, "", "≥ 3000", run.load.calls >= 3000),
-            Figure("  failed", run.load.failed, "", "0", good),
-            Figure("  most at once", run.load.most_at_once, "calls"),
+            Figure("  failed", run.load.failed, "", "0", run.load.failed == 0),
+            Figure("  most at once", run.load.most_at_once, "calls", f"≥ {enough:g}", run.load.most_at_once >= enough),
             Figure("  calls a second reached", rate, ""),
             Figure("  INVITE → answer, 99 %", run.load.answer_p99_ms, "ms", "≤ 100", run.load.answer_p99_ms <= 100),
             Figure("  UDP datagrams dropped", run.drops, "", "0", run.drops == 0),
