@@ -5,7 +5,8 @@ the files wait; nobody on the phone notices.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,30 +22,39 @@ from ura.projection import apply_batch
 log = structlog.get_logger(__name__)
 
 PAUSE_S = 0.1
-# A transaction costs as much CPU as the records of ten calls: when there is much to do, fewer and larger. The pause
-# also lets others write, for SQLite's waiters do not queue in order.
-BUSY_RECORDS = 20
-BUSY_PAUSE_S = 0.5
+# A transaction costs as much CPU as the records of ten calls, so what comes within half a second shares one, unless a
+# caller waits for it. The pause also lets others write, for SQLite's waiters do not queue in order.
+TOGETHER_S = 0.5
 LONGEST_PAUSE_S = 5.0
 LOOK_FOR_DEAD_EVERY = 20  # turns: a file that does not grow is opened no more often
 
 
 class Projector:
-    def __init__(self, folder: Path, sessions: Sessions, wakes: Mapping[str, asyncio.Event] | None = None) -> None:
-        """`wakes`: kind of record → what is set when such records have been applied."""
+    def __init__(
+        self,
+        folder: Path,
+        sessions: Sessions,
+        wakes: Mapping[str, asyncio.Event] | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`wakes`: kind of record that is waited for → what is set when such records have been applied."""
         self._folder = folder
         self._sessions = sessions
         self._wakes = wakes or {}
         self._offsets: dict[str, int] | None = None
         self._turns = -1  # so the first turn looks for the dead
+        self._clock = clock
+        self._applied_at = -TOGETHER_S
+        self._waited_for = [b'["%s",' % kind.encode() for kind in self._wakes]  # as journal.encode writes it
 
     async def run(self) -> None:
         """For ever. Says once that the database is away, and once that it is back."""
         pause, away = PAUSE_S, False
         while True:
-            applied = 0
             try:
-                applied = await self.step()
+                if away or self.is_time():
+                    await self.step()
             except Exception as error:
                 if not database_is_away(error):
                     log.exception("the journal could not be applied; trying again")
@@ -56,7 +66,22 @@ class Projector:
                 if away:
                     log.info("database back; the journal drains")
                 pause, away = PAUSE_S, False
-            await asyncio.sleep(BUSY_PAUSE_S if applied > BUSY_RECORDS else pause)
+            await asyncio.sleep(pause)
+
+    def is_time(self) -> bool:
+        """Half a second has passed since rows were last written, or somebody waits for what has come meanwhile."""
+        if self._clock() - self._applied_at >= TOGETHER_S or self._offsets is None:
+            return True
+        return any(self._is_waited_for(path, size) for path, size in journal.sizes(self._folder))
+
+    def _is_waited_for(self, path: Path, size: int) -> bool:
+        offset = (self._offsets or {}).get(path.name, 0)
+        if size <= offset:
+            return False
+        with path.open("rb") as file:
+            file.seek(offset)
+            new = file.read(journal.READ_AT_MOST_BYTES)
+        return any(kind in new for kind in self._waited_for)
 
     async def step(self) -> int:
         """Apply what is there now, at most a mebibyte a file, in one transaction. Returns how many lines that were."""
@@ -80,6 +105,7 @@ class Projector:
                 self._offsets.pop(path.name, None)
         if grown:
             await self._apply(grown)
+            self._applied_at = self._clock()
             self._offsets |= {path.name: batch.next_offset for path, batch in grown.items()}
             for kind in {record.kind for batch in grown.values() for record in batch.records} & self._wakes.keys():
                 self._wakes[kind].set()

@@ -15,7 +15,7 @@ from ura import journal
 from ura.db import Sessions, make_engine, make_sessions
 from ura.journal import Journal
 from ura.models import Call, CallStep, Ticket
-from worker.projector import LOOK_FOR_DEAD_EVERY, Projector
+from worker.projector import LOOK_FOR_DEAD_EVERY, TOGETHER_S, Projector
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC).isoformat()
 
@@ -110,6 +110,30 @@ async def test_a_file_that_does_not_grow_is_seldom_opened_and_one_that_grows_at_
     for _ in range(LOOK_FOR_DEAD_EVERY):
         await projector.step()
     assert journal.files(tmp_path) == []
+
+
+async def test_what_comes_within_half_a_second_shares_a_transaction_unless_somebody_waits(
+    sessions: Sessions, tmp_path: Path
+) -> None:
+    now = 0.0
+    woken = asyncio.Event()
+    projector = Projector(tmp_path, sessions, {"ticket_opened": woken}, clock=lambda: now)
+    writer = Journal(tmp_path, "agi")
+    assert projector.is_time()
+    writer.append("call_opened", _call_id(1), _opened(1))
+    await projector.step()
+    assert not projector.is_time()
+    writer.append("call_opened", _call_id(2), _opened(2))
+    assert not projector.is_time()
+    writer.append("ticket_opened", f"{2:032x}", _ticket(2))
+    assert projector.is_time()
+    await projector.step()
+    assert woken.is_set()
+    writer.append("call_opened", _call_id(3), _opened(3))
+    assert not projector.is_time()
+    now = TOGETHER_S
+    assert projector.is_time()
+    writer.close()
 
 
 async def test_applying_everything_again_changes_nothing(sessions: Sessions, tmp_path: Path) -> None:
