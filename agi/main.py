@@ -30,6 +30,7 @@ from ura import health, logs, phones, queues
 from ura import settings as settings_module
 from ura.adapters import erp as erp_adapters
 from ura.adapters import network as network_adapters
+from ura.adapters.erp import ErpMetrics
 from ura.billing import Policy
 from ura.caller_lookups import CallerLookups, House
 from ura.crypto import Keyring
@@ -39,6 +40,7 @@ from ura.flows.published import PublishedFlows
 from ura.gateways import open_channels
 from ura.journal import Journal
 from ura.lookups import Lookups, either
+from ura.metrics import MetricsFile
 from ura.prompts import PromptIndex
 from ura.protocol import Protocols
 from ura.remembered import Remembered
@@ -62,7 +64,8 @@ async def serve(settings: Settings, prompts: PromptIndex, sock: socket.socket, p
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     engine = make_engine(settings.db_url)
     sessions = make_sessions(engine)
-    erp = erp_adapters.from_settings(settings, sessions)
+    figures = MetricsFile(settings.state_dir, "agi")
+    erp = erp_adapters.from_settings(settings, sessions, metrics=ErpMetrics(figures.registry))
     network = network_adapters.from_settings(settings, sessions, erp)
     about_callers = CallerLookups(
         House(
@@ -96,6 +99,7 @@ async def serve(settings: Settings, prompts: PromptIndex, sock: socket.socket, p
     refreshing = loop.create_task(flows.run())
     await server.listen(sock)
     heart = loop.create_task(_beat(pipe, stop, settings.state_dir))
+    telling = loop.create_task(figures.run())
     log.info("agi worker ready", pid=os.getpid())
     await stop.wait()
     _say(pipe, DRAINING)
@@ -103,6 +107,7 @@ async def serve(settings: Settings, prompts: PromptIndex, sock: socket.socket, p
     await server.drained(DRAIN_S)
     refreshing.cancel()
     heart.cancel()
+    telling.cancel()
     with contextlib.suppress(TimeoutError, Unavailable):
         async with asyncio.timeout(CLOSE_S):
             await journal.sync()

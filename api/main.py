@@ -70,7 +70,7 @@ def build(config: Settings) -> FastAPI:
         protocols=Protocols(config.state_dir / "protocol", config.node),
         broadcaster=Broadcaster(reader),
         reader=reader,
-        metrics=Metrics(),
+        metrics=Metrics(config.state_dir),
     )
 
     @asynccontextmanager

@@ -1,21 +1,26 @@
 """Figures for Prometheus. Base units, no caller's data in a label, routes by their pattern."""
 
 import time
+from pathlib import Path
 
 from fastapi.routing import iter_route_contexts
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.process_collector import ProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ura.metrics import OtherDoors
+
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
 class Metrics:
-    """One registry an application, so that tests and doors do not meet in a global one."""
+    """One registry an application, so that tests and doors do not meet in a global one. Figures of the doors that have
+    no HTTP come from the files in the state folder."""
 
-    def __init__(self) -> None:
+    def __init__(self, state_dir: Path) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        self.registry.register(OtherDoors(state_dir))
         self.requests = Counter(
             "ura_http_requests", "Requests answered.", ("method", "route", "status"), registry=self.registry
         )
@@ -27,6 +32,7 @@ class Metrics:
         self.followers = Gauge("ura_panel_followers", "Open live pages.", registry=self.registry)
 
     def text(self) -> bytes:
+        """Reads files."""
         return generate_latest(self.registry)
 
 

@@ -14,6 +14,7 @@ from ura.adapters import erp as erp_adapters
 from ura.adapters import network as network_adapters
 from ura.adapters.ami import Ami
 from ura.adapters.demo_inbox import DemoInbox
+from ura.adapters.erp import ErpMetrics
 from ura.adapters.mail import Mail
 from ura.adapters.sms import HttpSms, SmsApi
 from ura.adapters.whatsapp import WhatsApp
@@ -23,6 +24,7 @@ from ura.erp import Erp, SendChannel
 from ura.gateways import Gateway
 from ura.journal import Journal
 from ura.messages import InvoiceToSend, Payload, Writer
+from ura.metrics import MetricsFile
 from worker.ami_events import BEAT_S, AmiEvents
 from worker.deliveries import Deliveries, Hours
 from worker.erp_requests import ErpRequests
@@ -70,7 +72,8 @@ async def serve(config: settings.Settings) -> None:
     engine = make_engine(config.db_url)
     sessions = make_sessions(engine)
     journal = Journal(config.journal_dir, "worker")
-    erp = erp_adapters.from_settings(config, sessions)
+    figures = MetricsFile(config.state_dir, "worker")
+    erp = erp_adapters.from_settings(config, sessions, metrics=ErpMetrics(figures.registry))
     network = network_adapters.from_settings(config, sessions, erp)
     requests = ErpRequests(sessions, erp, network)
     client = httpx.AsyncClient()
@@ -99,6 +102,7 @@ async def serve(config: settings.Settings) -> None:
         Housekeeping(sessions, message_days=config.message_days, inbox_dir=config.inbox_dir).run(),
         render_waiting_names(config),
         every(BEAT_S, partial(beat, "worker")),
+        figures.run(),
     )
     tasks = [asyncio.create_task(run) for run in runs]
     await stop.wait()

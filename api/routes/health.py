@@ -103,7 +103,7 @@ async def scrape(things: WiredDep, _allowed: Annotated[None, Depends(Scraper())]
     things.metrics.waiting.set(waiting)
     things.metrics.followers.set(things.broadcaster.followers)
     things.metrics.calls_live.set(float("nan") if live is None else live)
-    return Response(things.metrics.text(), media_type=metrics.CONTENT_TYPE)
+    return Response(await asyncio.to_thread(things.metrics.text), media_type=metrics.CONTENT_TYPE)
 
 
 async def _ask_database(things: Wired) -> tuple[str, int | None]:

@@ -1,5 +1,6 @@
 """Coverage, plans, leads, flows and health through the API."""
 
+import os
 from datetime import UTC, datetime
 
 import pytest
@@ -10,9 +11,11 @@ from tests import factories
 from tests.api.conftest import HERE, Client
 from tests.api.records import write
 from ura import health
+from ura.adapters.erp import ErpMetrics
 from ura.db import Sessions
 from ura.flows import documents, store
 from ura.journal import Journal
+from ura.metrics import MetricsFile
 from ura.models import Coverage, Flow, FlowState, FlowVersion
 from ura.settings import Settings
 
@@ -127,7 +130,13 @@ async def test_a_part_that_stopped_is_silent(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_figures_are_for_this_machine_or_for_whoever_may(app: FastAPI, program: Client) -> None:
+async def test_figures_are_for_this_machine_or_for_whoever_may(
+    app: FastAPI, program: Client, settings: Settings
+) -> None:
+    of_the_worker = MetricsFile(settings.state_dir, "worker")
+    ErpMetrics(of_the_worker.registry).calls.labels("sgp", "trust_unlock", "failed").inc()
+    of_the_worker.write()
+
     async def scrape(address: str, **headers: str) -> tuple[int, str]:
         async with AsyncClient(transport=ASGITransport(app, client=(address, 1)), base_url=HERE) as client:
             await client.get("/api/v1/health")
@@ -138,6 +147,7 @@ async def test_figures_are_for_this_machine_or_for_whoever_may(app: FastAPI, pro
     assert status == 200
     assert 'ura_http_requests_total{method="GET",route="/api/v1/health",status="200"}' in text
     assert "ura_journal_waiting_records 0.0" in text
+    assert f'{{operation="trust_unlock",outcome="failed",process="worker-{os.getpid()}",source="sgp"}} 1.0' in text
     assert (await scrape("203.0.113.9"))[0] == 401
     assert (await scrape("127.0.0.1", **{"X-Forwarded-For": "203.0.113.9"}))[0] == 401
     async with program("metrics:read") as client:

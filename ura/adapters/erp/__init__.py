@@ -16,6 +16,8 @@ from ura.crypto import Keyring
 from ura.db import Sessions
 from ura.settings import Settings
 
+__all__ = ["ErpMetrics", "GuardedErp", "LocalErp", "from_settings", "remote_erp"]
+
 
 def from_settings(settings: Settings, sessions: Sessions, *, metrics: ErpMetrics | None = None) -> GuardedErp:
     """The one behind PROSA_ERP, guarded; somebody has to close it."""

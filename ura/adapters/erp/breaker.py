@@ -62,7 +62,7 @@ MOST_REMEMBERED = 5000
 class Circuit(StrEnum):
     CLOSED = "closed"
     OPEN = "open"
-    PROBING = "probing"
+    HALF_OPEN = "half_open"  # one question is let through
 
 
 class ErpMetrics:
@@ -78,7 +78,10 @@ class ErpMetrics:
             "ura_erp_seconds", "How long it took to answer, or to fail.", ("source", "operation"),
             buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 20), registry=self.registry,
         )  # fmt: skip
-        self.open = Gauge("ura_erp_circuit_open", "1 while nobody asks it.", ("source",), registry=self.registry)
+        self.circuit = Gauge(
+            "ura_erp_circuit", "1 for what it is now: closed, open (nobody asks it) or half_open.", ("source", "state"),
+            registry=self.registry,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,7 @@ class GuardedErp:
         self._open_until: float | None = None
         self._probing = False
         self._memory: OrderedDict[Hashable, _Remembered] = OrderedDict()
-        self._metrics.open.labels(erp.name).set(0)
+        self._show()
 
     @property
     def name(self) -> str:
@@ -125,7 +128,7 @@ class GuardedErp:
     def circuit(self) -> Circuit:
         if self._open_until is None:
             return Circuit.CLOSED
-        return Circuit.PROBING if self._probing else Circuit.OPEN
+        return Circuit.HALF_OPEN if self._probing else Circuit.OPEN
 
     async def close(self) -> None:
         """Close the adapter's connections, if it holds any."""
@@ -204,6 +207,7 @@ class GuardedErp:
         finally:
             if probe:  # also when the caller hung up meanwhile: then the next one tries
                 self._probing = False
+            self._show()
 
     def _enter(self, operation: str) -> bool:
         """True for the one call that tries whether the system is back. Raises ErpUnavailable while the circuit is
@@ -214,6 +218,7 @@ class GuardedErp:
             self._count(operation, "refused")
             raise ErpUnavailable("it has not answered for a while, and is left alone")
         self._probing = True
+        self._show()
         return True
 
     def _answered(self, operation: str, started: float, outcome: str) -> None:
@@ -224,7 +229,6 @@ class GuardedErp:
         self._failures = 0
         if self._open_until is not None:
             self._open_until = None
-            self._metrics.open.labels(self.name).set(0)
             log.warning("the provider's system answers again", source=self.name)
 
     def _failed(self, operation: str, started: float) -> None:
@@ -240,7 +244,10 @@ class GuardedErp:
                 failures=self._failures,
             )
         self._open_until = self._clock() + self._open_s
-        self._metrics.open.labels(self.name).set(1)
+
+    def _show(self) -> None:
+        for state in Circuit:
+            self._metrics.circuit.labels(self.name, state.value).set(state is self.circuit)
 
     def _count(self, operation: str, outcome: str) -> None:
         self._metrics.calls.labels(self.name, operation, outcome).inc()

@@ -43,8 +43,15 @@ class Guard:
         )
         return value or 0.0
 
-    def is_open(self) -> bool:
-        return self.metrics.registry.get_sample_value("ura_erp_circuit_open", {"source": "fake"}) == 1
+    def shown(self) -> list[str]:
+        """The circuit's state, as the figures have it."""
+        value = self.metrics.registry.get_sample_value
+        return [each for each in Circuit if value("ura_erp_circuit", {"source": "fake", "state": each.value})]
+
+    def seconds(self, operation: str) -> float | None:
+        """How long its questions took together."""
+        labels = {"source": "fake", "operation": operation}
+        return self.metrics.registry.get_sample_value("ura_erp_seconds_sum", labels)
 
 
 def make(**settings: float) -> Guard:
@@ -79,7 +86,7 @@ async def test_five_failures_open_the_circuit_and_a_probe_closes_it(guard: Guard
     guard.erp.down = True
     await guard.fails(5)
     assert guard.guarded.circuit is Circuit.OPEN
-    assert guard.is_open()
+    assert guard.shown() == [Circuit.OPEN]
     await guard.fails(20)
     assert guard.erp.asked["open_invoices"] == 5  # it is left alone
     assert guard.count("open_invoices", "refused") == 20
@@ -89,7 +96,7 @@ async def test_five_failures_open_the_circuit_and_a_probe_closes_it(guard: Guard
     guard.clock.s = 31
     assert isinstance(await guard.guarded.open_invoices("2002"), Answer)
     assert guard.guarded.circuit is Circuit.CLOSED
-    assert not guard.is_open()
+    assert guard.shown() == [Circuit.CLOSED]
 
 
 async def test_a_probe_that_fails_keeps_it_open_for_another_while(guard: Guard) -> None:
@@ -115,11 +122,15 @@ async def test_only_one_probe_at_a_time(guard: Guard) -> None:
     guard.erp.takes = wait
     probe = asyncio.create_task(guard.guarded.open_invoices("2002"))
     await asyncio.sleep(0)
-    assert guard.guarded.circuit is Circuit.PROBING
+    assert guard.guarded.circuit is Circuit.HALF_OPEN
+    assert guard.shown() == [Circuit.HALF_OPEN]
     await guard.fails(3)
     gate.set()
+    guard.clock.s += 2.5
     assert isinstance(await probe, Answer)
     assert guard.guarded.circuit is Circuit.CLOSED
+    assert guard.shown() == [Circuit.CLOSED]
+    assert guard.seconds("open_invoices") == 2.5
 
 
 async def test_who_hangs_up_during_the_probe_leaves_it_to_the_next(guard: Guard) -> None:
