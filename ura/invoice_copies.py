@@ -1,18 +1,15 @@
 """The second copy of an invoice as it may be sent: looked up when it goes out, and checked."""
 
-import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import structlog
 
-from ura import boleto, contacts, invoice_pdf, pix
+from ura import boleto, pix
 from ura.boleto import BadLine
 from ura.erp import Erp, InvoicePayload, Unsupported
 from ura.errors import BadInput
-from ura.invoice_pdf import SecondCopy
 from ura.messages import InvoiceToSend
 from ura.pix import BadPix
 
@@ -43,25 +40,6 @@ async def find_copy(erp: Erp, wanted: Mapping[str, Any], *, today: date) -> Invo
     if not (copy.line or copy.pix or copy.link or copy.pdf):
         raise BadInput("there is no line, PIX, link or document of this invoice that can be trusted")
     return copy
-
-
-async def with_document(
-    copy: InvoiceToSend, erp: Erp, wanted: Mapping[str, Any], *, payee: str, today: date
-) -> InvoiceToSend:
-    """For a system that makes no document itself: ours, from what was checked. Raises as `find_copy`."""
-    if copy.pdf or not (copy.line or copy.pix):
-        return copy
-    subscriber, contract = await contacts.find_holder(erp, wanted["contact"])
-    page = SecondCopy(
-        payee=payee,
-        payer=subscriber.name,
-        contract=contract.number,
-        due_on=copy.due_on,
-        amount=copy.amount,
-        boleto=boleto.parse(copy.line, today=today) if copy.line else None,
-        pix=pix.parse(copy.pix) if copy.pix else None,
-    )
-    return replace(copy, pdf=await asyncio.to_thread(invoice_pdf.make, page))
 
 
 def _checked_line(payload: InvoicePayload, today: date) -> str:

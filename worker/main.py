@@ -9,7 +9,7 @@ from functools import partial
 import httpx
 import structlog
 
-from ura import contacts, health, invoice_copies, logs, settings
+from ura import contacts, health, invoice_copies, invoice_documents, logs, settings
 from ura.adapters import erp as erp_adapters
 from ura.adapters import network as network_adapters
 from ura.adapters.ami import Ami
@@ -64,7 +64,7 @@ async def _invoice(erp: Erp, config: settings.Settings, wanted: Payload) -> Invo
     copy = await invoice_copies.find_copy(erp, wanted, today=today)
     if config.erp != "local":  # it has a document of its own, or a page
         return copy
-    return await invoice_copies.with_document(copy, erp, wanted, payee=config.provider_name, today=today)
+    return await invoice_documents.with_document(copy, erp, wanted, payee=config.provider_name, today=today)
 
 
 async def serve(config: settings.Settings) -> None:

@@ -8,7 +8,7 @@ import pypdfium2
 import pytest
 
 from tests.factories import NOON
-from ura import contacts, invoice_copies
+from ura import contacts, invoice_copies, invoice_documents
 from ura.demo.subscribers import DemoInvoice, DemoSubscriber, demo_world
 from ura.erp import Answer, SendChannel, Unsupported
 from ura.errors import BadInput
@@ -118,13 +118,13 @@ async def test_a_system_without_documents_gets_one_made_here_and_a_document_of_i
     overdue, which = wanted()
     which |= {"contact": contact(SendChannel.EMAIL, "")}
     copy = await invoice_copies.find_copy(system(), which, today=TODAY)
-    made = await invoice_copies.with_document(copy, system(), which, payee="Vale Verde Internet", today=TODAY)
+    made = await invoice_documents.with_document(copy, system(), which, payee="Vale Verde Internet", today=TODAY)
     assert replace(made, pdf=b"") == copy
     text = pypdfium2.PdfDocument(made.pdf)[0].get_textpage().get_text_range()
     for said in ("Vale Verde Internet", "Célia Andrade", "100103", f"{overdue.invoice.due_on:%d/%m/%Y}"):
         assert said in text
     theirs = replace(copy, pdf=b"%PDF-theirs")
-    assert await invoice_copies.with_document(theirs, system(), which, payee="", today=TODAY) == theirs
+    assert await invoice_documents.with_document(theirs, system(), which, payee="", today=TODAY) == theirs
 
 
 async def test_what_a_bank_would_refuse_is_left_out_and_nothing_at_all_is_not_sent() -> None:
