@@ -41,7 +41,7 @@ class Door:
     name: str
     spawn: Callable[[], "subprocess.Popen[bytes]"]
     ready: Callable[["subprocess.Popen[bytes]"], Awaitable[bool]]
-    ready_in_s: float = 20.0
+    ready_in_s: float = 45.0  # a small server, busy with something else, takes its time
     stop_in_s: float = 10.0
     log: Path | None = None  # where it writes; None: <logs>/<name>.log
     process: "subprocess.Popen[bytes] | None" = None

@@ -35,7 +35,7 @@ from ura.db import make_engine, make_sessions
 from ura.settings import ROOT, Settings
 
 T = TypeVar("T")
-START_S, STOP_S = 60, 60
+START_S, STOP_S = 90, 60
 
 
 async def eventually(look: Callable[[], Awaitable[T]], timeout_s: float = 10) -> T:
