@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from ura.settings import ROOT, Settings
+from ura.settings import ERP_NEEDS, ROOT, Settings
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 OURS = {"setup", "asterisk", "agi", "api", "worker"}
@@ -28,6 +28,11 @@ def test_the_defaults_are_those_of_the_settings() -> None:
         if default:
             field = Settings.model_fields[name.removeprefix("PROSA_").lower()]
             assert default == str(field.default)
+
+
+def test_whoever_has_an_erp_can_name_it() -> None:
+    given = {key.removeprefix("PROSA_").lower() for key in COMPOSE["services"]["agi"]["environment"]}
+    assert {name for names in ERP_NEEDS.values() for name in names} <= given
 
 
 def test_database_has_no_port_and_shares_its_socket() -> None:
