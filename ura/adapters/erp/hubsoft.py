@@ -12,7 +12,7 @@ Not checked on a live tenant. What it does that others do not:
 import hashlib
 import re
 from collections.abc import Mapping
-from datetime import datetime, time
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -26,13 +26,16 @@ from ura.adapters.erp.remote import (
     by_due_date,
     by_status,
     cannot_tell,
+    left_behind,
+    living,
     local_number,
-    mark,
     marked,
     own_id,
     plain,
     refusal,
     says_nothing_found,
+    somebody,
+    the_one,
     verified,
 )
 from ura.erp import (
@@ -100,7 +103,7 @@ class HubSoft(RemoteErp):
     async def find_by_document(self, document: str) -> Reply[Subscriber | None]:
         wanted = reading.document(document)
         rows = await self._customers("cpf_cnpj", wanted) if wanted else ()
-        return self.answer(_first(verified(rows, lambda row: reading.document(row.text("cpf_cnpj")) == wanted)))
+        return self.answer(_living(verified(rows, lambda row: reading.document(row.text("cpf_cnpj")) == wanted)))
 
     @asked
     async def find_by_phone(self, phone: str) -> Reply[tuple[Subscriber, ...]]:
@@ -113,7 +116,7 @@ class HubSoft(RemoteErp):
         """By the customer's code: that is what stands on their bills."""
         wanted = reading.digits(number)
         rows = await self._customers("codigo_cliente", wanted) if wanted else ()
-        return self.answer(_first(verified(rows, lambda row: row.text("codigo_cliente") == wanted)))
+        return self.answer(_living(verified(rows, lambda row: row.text("codigo_cliente") == wanted)))
 
     @asked
     async def list_contracts(self, subscriber_id: str) -> Reply[tuple[Contract, ...]]:
@@ -222,7 +225,7 @@ class HubSoft(RemoteErp):
         if again:
             raise cannot_tell()
         rows = await self._tickets("protocolo", own_id(reference), pending=False)
-        ticket = next(iter(verified(rows, lambda row: row.text("protocolo") == reference)), None)
+        ticket = the_one(rows, lambda row: row.text("protocolo") == reference)
         if ticket is None:
             raise ErpUnavailable("no such ticket")
         path = f"atendimento/adicionar_mensagem/{own_id(ticket.need('id_atendimento'))}"
@@ -366,12 +369,11 @@ class HubSoft(RemoteErp):
         return await self._list("cliente", "clientes", params)
 
     async def _customer(self, code: str) -> Record:
-        rows = verified(
-            await self._customers("codigo_cliente", own_id(code)), lambda row: row.text("codigo_cliente") == code
-        )
-        if not rows:
+        rows = await self._customers("codigo_cliente", own_id(code))
+        found = the_one(rows, lambda row: row.text("codigo_cliente") == code)
+        if found is None:
             raise ErpUnavailable("no such customer")
-        return rows[0]
+        return found
 
     async def _service(self, contract_id: str) -> tuple[Record, Record | None]:
         code, service_id = _ids(contract_id)
@@ -417,7 +419,7 @@ class HubSoft(RemoteErp):
 
     async def _left_behind(self, contract_id: str, key: str) -> Record | None:
         rows = await self._tickets("id_cliente_servico", _ids(contract_id)[1], pending=False)
-        return next((row for row in rows if mark(key) in row.text("descricao_abertura")), None)
+        return left_behind(rows, key, "descricao_abertura")
 
     async def _open(self, contract_id: str, text: str, key: str, *, order: bool) -> Record:
         customer, service = await self._service(contract_id)
@@ -446,10 +448,8 @@ class HubSoft(RemoteErp):
 
     async def _prospect(self, name: str, key: str) -> str:
         params = {"busca": "nome_razaosocial", "termo_busca": name}
-        for row in await self._list("prospecto", "prospectos", params):
-            if mark(key) in row.text("observacao"):
-                return row.need("id_prospecto")
-        return ""
+        row = left_behind(await self._list("prospecto", "prospectos", params), key, "observacao")
+        return row.need("id_prospecto") if row else ""
 
     # -- reading
 
@@ -500,29 +500,23 @@ class HubSoft(RemoteErp):
         """The end of the day that stands in the text."""
         found = re.search(r"\d\d/\d\d/\d{4}|\d{4}-\d\d-\d\d", text)
         day = reading.read_day(found[0]) if found else None
-        return datetime.combine(day, time(23, 59), self.zone) if day else None
+        return self.end_of(day) if day else None
 
 
 def _subscriber(row: Record) -> Subscriber:
-    bare = reading.document(row.need("cpf_cnpj"))
-    return Subscriber(
+    return somebody(
         id=row.need("codigo_cliente"),
         name=row.need("nome_razaosocial"),
-        document=bare,
-        kind=reading.kind_of(bare),
-        birth_year=reading.birth_year(row.text("data_nascmento", "data_nascimento")),  # spelled so
-        phones=reading.phones(*(row.text(f"telefone_{which}") for which in ("primario", "secundario", "terciario"))),
-        emails=tuple(
-            dict.fromkeys(each for each in (row.text("email_principal"), row.text("email_secundario")) if each)
-        ),
+        document=row.need("cpf_cnpj"),
+        born=row.text("data_nascmento", "data_nascimento"),  # spelled so
+        phones=(row.text(f"telefone_{which}") for which in ("primario", "secundario", "terciario")),
+        emails=(row.text("email_principal"), row.text("email_secundario")),
     )
 
 
-def _first(rows: list[Record]) -> Subscriber | None:
-    """Somebody may be registered twice: the registration with a living service counts."""
-    live = [row for row in rows if any(one.text("status_prefixo") not in GONE for one in row.rows_if_any("servicos"))]
-    chosen = live or rows
-    return _subscriber(chosen[0]) if chosen else None
+def _living(rows: list[Record]) -> Subscriber | None:
+    row = living(rows, lambda row: all(one.text("status_prefixo") in GONE for one in row.rows_if_any("servicos")))
+    return _subscriber(row) if row else None
 
 
 def _well(answer: Record) -> bool:

@@ -24,12 +24,15 @@ from ura.adapters.erp.reading import Record
 from ura.adapters.erp.remote import (
     RemoteErp,
     by_due_date,
+    left_behind,
+    living,
     local_number,
-    mark,
     marked,
     own_id,
     plain,
     refusal,
+    somebody,
+    the_one,
     verified,
 )
 from ura.erp import (
@@ -89,8 +92,9 @@ class Ixc(RemoteErp):
             return self.answer(None)
         for form in (reading.written(wanted), wanted):  # however it was typed
             rows = await self._list("cliente", "cnpj_cpf", form)
-            if found := verified(rows, lambda row: reading.document(row.text("cnpj_cpf")) == wanted):
-                return self.answer(_subscriber(next((row for row in found if row.yes("ativo")), found[0])))
+            found = verified(rows, lambda row: reading.document(row.text("cnpj_cpf")) == wanted)
+            if row := living(found, lambda row: not row.yes("ativo")):
+                return self.answer(_subscriber(row))
         return self.answer(None)
 
     @asked
@@ -227,14 +231,12 @@ class Ixc(RemoteErp):
     @asked
     async def add_note(self, reference: str, text: str, *, key: str, again: bool = False) -> Reply[Opened]:
         rows = await self._list("su_ticket", "protocolo", own_id(reference))
-        ticket = next(iter(verified(rows, lambda row: row.text("protocolo") == reference)), None)
+        ticket = the_one(rows, lambda row: row.text("protocolo") == reference)
         if ticket is None:
             raise ErpUnavailable("no such ticket")
         number = ticket.need("id")
-        if again:
-            notes = await self._list("su_mensagens", "id_ticket", number)
-            if any(mark(key) in row.text("mensagem") for row in notes):
-                return self.answer(Opened(reference))
+        if again and left_behind(await self._list("su_mensagens", "id_ticket", number), key, "mensagem"):
+            return self.answer(Opened(reference))
         fields = {
             "id_ticket": number,
             "id_cliente": ticket.text("id_cliente"),
@@ -272,7 +274,7 @@ class Ixc(RemoteErp):
 
     @asked
     async def connection(self, contract: Contract) -> Reply[Connection]:
-        rows = await self._logins(contract)
+        rows = await self._logins(contract.id)
         if any(row.text("online") == "S" for row in rows):
             row = next(row for row in rows if row.text("online") == "S")
             return self.answer(Connection(SessionState.ONLINE, row.moment(self.zone, "ultima_conexao_inicial")))
@@ -283,7 +285,7 @@ class Ixc(RemoteErp):
     @asked
     async def optical(self, contract: Contract) -> Reply[Optical]:
         """The newest row of the login; as old as its measurement."""
-        for login in await self._logins(contract):
+        for login in await self._logins(contract.id):
             if fibre := await self._fibre(login.need("id")):
                 rx = reading.power(fibre.text("sinal_rx"))
                 lost = rx is None and re.search(r"\blos", plain(fibre.text("causa_ultima_queda")))
@@ -292,11 +294,8 @@ class Ixc(RemoteErp):
 
     @asked
     async def open_lead(self, wish: LeadWish, *, key: str, again: bool = False) -> Reply[Opened]:
-        if again:
-            done = await self._list("contato", "obs", key, oper="L")
-            for row in done:
-                if mark(key) in row.text("obs"):
-                    return self.answer(Opened(row.need("id")))
+        if again and (done := left_behind(await self._list("contato", "obs", key, oper="L"), key, "obs")):
+            return self.answer(Opened(done.need("id")))
         fields = {
             "nome": wish.name or wish.phone,
             "data_cadastro": self.now().strftime("%d/%m/%Y"),
@@ -360,7 +359,7 @@ class Ixc(RemoteErp):
 
     async def _one(self, resource: str, row_id: str) -> Record | None:
         rows = await self._list(resource, "id", row_id)
-        return next(iter(verified(rows, lambda row: row.text("id") == row_id)), None)
+        return the_one(rows, lambda row: row.text("id") == row_id)
 
     async def _need(self, resource: str, row_id: str) -> Record:
         found = await self._one(resource, own_id(row_id))
@@ -379,13 +378,12 @@ class Ixc(RemoteErp):
             self._names[resource, row_id] = row.text(*fields) if row else ""
         return self._names[resource, row_id]
 
-    async def _logins(self, contract: Contract) -> list[Record]:
-        rows = await self._list("radusuarios", "id_contrato", own_id(contract.id))
-        return verified(rows, lambda row: row.text("id_contrato") == contract.id)
+    async def _logins(self, contract_id: str) -> list[Record]:
+        rows = await self._list("radusuarios", "id_contrato", own_id(contract_id))
+        return verified(rows, lambda row: row.text("id_contrato") == contract_id)
 
     async def _login_id(self, contract_id: str) -> str:
-        rows = await self._list("radusuarios", "id_contrato", own_id(contract_id))
-        mine = verified(rows, lambda row: row.text("id_contrato") == contract_id)
+        mine = await self._logins(contract_id)
         return mine[0].need("id") if mine else ""
 
     async def _fibre(self, login_id: str) -> Record | None:
@@ -394,8 +392,7 @@ class Ixc(RemoteErp):
         return max(mine, key=lambda row: (row.text("data_sinal"), int(row.need("id"))), default=None)
 
     async def _left_behind(self, resource: str, customer_id: str, field: str, key: str) -> Record | None:
-        rows = await self._list(resource, "id_cliente", own_id(customer_id))
-        return next((row for row in rows if mark(key) in row.text(field)), None)
+        return left_behind(await self._list(resource, "id_cliente", own_id(customer_id)), key, field)
 
     async def _protocol(self) -> str:
         """Bare text, a number, or an object, by version."""
@@ -501,15 +498,13 @@ class Ixc(RemoteErp):
 
 
 def _subscriber(row: Record) -> Subscriber:
-    bare = reading.document(row.need("cnpj_cpf"))
-    return Subscriber(
+    return somebody(
         id=row.need("id"),
         name=row.need("razao"),
-        document=bare,
-        kind=reading.kind_of(bare),
-        birth_year=reading.birth_year(row.text("data_nascimento")),
-        phones=reading.phones(*(row.text(field) for field in PHONE_FIELDS)),
-        emails=tuple(each for each in (row.text("email"),) if each),
+        document=row.need("cnpj_cpf"),
+        born=row.text("data_nascimento"),
+        phones=(row.text(field) for field in PHONE_FIELDS),
+        emails=(row.text("email"),),
     )
 
 

@@ -27,11 +27,14 @@ from ura.adapters.erp.remote import (
     RemoteErp,
     by_due_date,
     cannot_tell,
-    mark,
+    left_behind,
+    living,
     marked,
     own_id,
     plain,
     says_nothing_found,
+    somebody,
+    the_one,
     verified,
 )
 from ura.erp import (
@@ -99,9 +102,8 @@ class MkAuth(RemoteErp):
         wanted = reading.document(document)
         if not wanted:
             return self.answer(None)
-        rows = await self._registrations(wanted)
-        live = [row for row in rows if not _gone(row)]
-        return self.answer(_subscriber((live or rows)[0]) if rows else None)
+        row = living(await self._registrations(wanted), _gone)
+        return self.answer(_subscriber(row) if row else None)
 
     @asked
     async def find_by_contract(self, number: str) -> Reply[Subscriber | None]:
@@ -177,9 +179,8 @@ class MkAuth(RemoteErp):
         login = row.need("login")
         if again:
             tickets = await self._tickets(login)
-            for ticket in tickets:
-                if mark(key) in ticket.text("mensagem", "msg"):
-                    return self.answer(Opened(ticket.need("chamado", "numero", "id")))
+            if done := left_behind(tickets, key, "mensagem", "msg"):
+                return self.answer(Opened(done.need("chamado", "numero", "id")))
             if any(not ticket.has("mensagem", "msg") for ticket in tickets):  # a version that does not show the text
                 raise cannot_tell()
         body = {
@@ -276,7 +277,7 @@ class MkAuth(RemoteErp):
 
     async def _registration(self, contract_id: str) -> Record | None:
         rows = await self._search("cliente", f"id={own_id(contract_id)}", "clientes")
-        return next(iter(verified(rows, lambda row: row.text("id") == contract_id)), None)
+        return the_one(rows, lambda row: row.text("id") == contract_id)
 
     async def _need(self, contract_id: str) -> Record:
         found = await self._registration(contract_id)
@@ -344,15 +345,13 @@ class MkAuth(RemoteErp):
 
 
 def _subscriber(row: Record) -> Subscriber:
-    bare = reading.document(row.need("cpf_cnpj"))
-    return Subscriber(
+    return somebody(
         id=row.need("id"),
         name=row.need("nome"),
-        document=bare,
-        kind=reading.kind_of(bare),
-        birth_year=reading.birth_year(row.text("nascimento")),
-        phones=reading.phones(*(row.text(field) for field in ("celular", "celular2", "fone"))),
-        emails=tuple(each for each in (row.text("email"),) if each),
+        document=row.need("cpf_cnpj"),
+        born=row.text("nascimento"),
+        phones=(row.text(field) for field in ("celular", "celular2", "fone")),
+        emails=(row.text("email"),),
     )
 
 

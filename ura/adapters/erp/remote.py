@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -61,6 +61,10 @@ class RemoteErp:
 
     def now(self) -> datetime:
         return self._clock().astimezone(self.zone)
+
+    def end_of(self, day: date) -> datetime:
+        """An unlock holds until then."""
+        return datetime.combine(day, time(23, 59), self.zone)
 
     def answer(self, value: T, as_of: datetime | None = None) -> Answer[T]:
         """`as_of`: when the system wrote it down, if that is known; never later than now."""
@@ -220,6 +224,38 @@ def by_status(status: ContractStatus) -> UnlockVerdict:
             return UnlockVerdict.NOT_BLOCKED
         case _:
             return UnlockVerdict.BLOCKED_OTHER_REASON
+
+
+def somebody(
+    *, id: str, name: str, document: str, born: str = "", phones: Iterable[str] = (), emails: Iterable[str] = ()
+) -> Subscriber:
+    """From the system's own texts, as they stand there."""
+    bare = reading.document(document)
+    return Subscriber(
+        id=id,
+        name=name,
+        document=bare,
+        kind=reading.kind_of(bare),
+        birth_year=reading.birth_year(born),
+        phones=reading.phones(*phones),
+        emails=tuple(dict.fromkeys(each for each in emails if each)),
+    )
+
+
+def living(rows: Iterable[Record], is_gone: Callable[[Record], bool]) -> Record | None:
+    """Somebody may be registered twice: the first registration that is not over counts, else the first."""
+    all_rows = list(rows)
+    return next((row for row in all_rows if not is_gone(row)), all_rows[0] if all_rows else None)
+
+
+def left_behind(rows: Iterable[Record], key: str, *fields: str) -> Record | None:
+    """What an earlier try of this wish has written there."""
+    return next((row for row in rows if mark(key) in row.text(*fields)), None)
+
+
+def the_one(rows: Iterable[Record], asked_for: Callable[[Record], bool]) -> Record | None:
+    """As `verified`, where there is one at the most."""
+    return next(iter(verified(rows, asked_for)), None)
 
 
 def verified(rows: Iterable[Record], asked_for: Callable[[Record], bool]) -> list[Record]:

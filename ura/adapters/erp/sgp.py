@@ -9,7 +9,7 @@ Not checked on a live tenant. What it does that others do not:
 """
 
 from collections.abc import Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from ura.adapters.erp import reading
@@ -20,6 +20,8 @@ from ura.adapters.erp.remote import (
     by_due_date,
     by_status,
     cannot_tell,
+    left_behind,
+    living,
     local_number,
     mark,
     marked,
@@ -27,9 +29,11 @@ from ura.adapters.erp.remote import (
     plain,
     refusal,
     says_nothing_found,
+    somebody,
     speaks_of_debt,
     speaks_of_promise,
     speed_in,
+    the_one,
     verified,
 )
 from ura.erp import (
@@ -84,7 +88,7 @@ class Sgp(RemoteErp):
         if not wanted:
             return self.answer(None)
         rows = await self._consult({"cpfcnpj": wanted})
-        return self.answer(_first(verified(rows, lambda row: reading.document(row.text("cpfCnpj")) == wanted)))
+        return self.answer(_living(verified(rows, lambda row: reading.document(row.text("cpfCnpj")) == wanted)))
 
     @asked
     async def find_by_phone(self, phone: str) -> Reply[tuple[Subscriber, ...]]:
@@ -102,7 +106,7 @@ class Sgp(RemoteErp):
         if not wanted:
             return self.answer(None)
         rows = await self._consult({"contrato": wanted})
-        return self.answer(_first(verified(rows, lambda row: row.text("contratoId") == wanted)))
+        return self.answer(_living(verified(rows, lambda row: row.text("contratoId") == wanted)))
 
     @asked
     async def list_contracts(self, subscriber_id: str) -> Reply[tuple[Contract, ...]]:
@@ -314,7 +318,7 @@ class Sgp(RemoteErp):
 
     async def _contract_row(self, contract_id: str) -> Record | None:
         rows = await self._consult({"contrato": own_id(contract_id)})
-        return next(iter(verified(rows, lambda row: row.text("contratoId") == contract_id)), None)
+        return the_one(rows, lambda row: row.text("contratoId") == contract_id)
 
     async def _may(self, contract_id: str) -> UnlockVerdict:
         row = await self._contract_row(contract_id)
@@ -385,10 +389,8 @@ class Sgp(RemoteErp):
 
     async def _occurrence(self, contract_id: str, key: str) -> ErpTicket | None:
         """What an earlier try of this wish left behind."""
-        for row in await self._occurrences(contract_id):
-            if mark(key) in row.text("conteudo"):
-                return self._ticket(row)
-        return None
+        row = left_behind(await self._occurrences(contract_id), key, "conteudo")
+        return self._ticket(row) if row else None
 
     # -- reading
 
@@ -426,29 +428,25 @@ class Sgp(RemoteErp):
 
     def _until(self, answer: Record) -> datetime | None:
         if last := reading.read_day(answer.text("data_promessa")):
-            return datetime.combine(last, time(23, 59), self.zone)
+            return self.end_of(last)
         days = reading.digits(answer.text("liberado_dias"), 3)
         return self.now() + timedelta(days=int(days)) if days else None
 
 
 def _subscriber(row: Record) -> Subscriber:
-    bare = reading.document(row.need("cpfCnpj", "cpfcnpj"))
-    return Subscriber(
+    return somebody(
         id=row.need("clienteId", "id"),
         name=row.need("razaoSocial", "nome"),
-        document=bare,
-        kind=reading.kind_of(bare),
-        birth_year=reading.birth_year(row.text("dataNascimento")),
-        phones=reading.phones(*row.texts("telefones", "contato")),
+        document=row.need("cpfCnpj", "cpfcnpj"),
+        born=row.text("dataNascimento"),
+        phones=row.texts("telefones", "contato"),
         emails=row.texts("emails", "contato"),
     )
 
 
-def _first(rows: list[Record]) -> Subscriber | None:
-    """Somebody may be registered twice: the registration that is not cancelled counts."""
-    live = [row for row in rows if _status(row.text("contratoStatusDisplay"), "") is not ContractStatus.CANCELLED]
-    chosen = live or rows
-    return _subscriber(chosen[0]) if chosen else None
+def _living(rows: list[Record]) -> Subscriber | None:
+    row = living(rows, lambda row: _status(row.text("contratoStatusDisplay"), "") is ContractStatus.CANCELLED)
+    return _subscriber(row) if row else None
 
 
 def _status(shown: str, reason: str) -> ContractStatus:
