@@ -107,6 +107,7 @@ class Pages:
             anchor=anchor,
             protocol=protocol,
             clock=lambda moment: self._local(moment).strftime("%H:%M:%S"),
+            hour=lambda moment: self._local(moment).strftime("%H:%M"),
             day=self._day,
             minute=lambda moment: self._local(moment).strftime("%d/%m/%Y %H:%M"),
             moment=lambda moment: self._local(moment).strftime("%d/%m/%Y %H:%M:%S"),

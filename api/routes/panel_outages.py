@@ -1,5 +1,7 @@
 """The panel's page of outages: what is down now, for whom, and the form that says so to callers."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -21,6 +23,19 @@ router = APIRouter(prefix="/panel/outages", include_in_schema=False, default_res
 
 HERE = "/panel/outages"
 Text = Annotated[str, Form(max_length=80)]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What stands in the form: what was written, when it was refused."""
+
+    cause: Cause = Cause.FIBRE_CUT
+    places: Sequence[int] = ()
+    olt: str = ""
+    pon: str = ""
+    cto: str = ""
+    ends_at: str = ""
+    note: str = ""
 
 
 @router.get("")
@@ -55,7 +70,8 @@ async def open_outage(
             now=now,
         )
     except BadInput:
-        return await _page(request, session, things.settings.zone, problem=True, status=422)
+        given = Given(cause, places or (), olt, pon, cto, ends_at, note)
+        return await _page(request, session, things.settings.zone, refused=given)
     await routes.note(session, actor, "outage.open", outage)
     return RedirectResponse(HERE, status_code=303)
 
@@ -83,9 +99,7 @@ async def close_outage(session: SessionDep, actor: OutageWriter, outage_id: str)
     return RedirectResponse(HERE, status_code=303)
 
 
-async def _page(
-    request: Request, session: AsyncSession, zone: ZoneInfo, *, problem: bool = False, status: int = 200
-) -> Response:
+async def _page(request: Request, session: AsyncSession, zone: ZoneInfo, *, refused: Given | None = None) -> Response:
     found = await routes.answers(session, list(await outages.list_outages(session)))
     cities = [
         (city.name, await coverage.list_neighbourhoods(session, city_id=city.id))
@@ -95,13 +109,14 @@ async def _page(
         request,
         "outages.html",
         here="outages",
-        status=status,
+        status=422 if refused else 200,
         open=[outage for outage in found if outage.closed_at is None],
         over=[outage for outage in found if outage.closed_at is not None],
         cities=cities,
         causes=list(Cause),
         may_write=request.state.actor.may(Permission.OUTAGES_WRITE),
-        problem=problem,
+        problem=refused is not None,
+        given=refused or Given(),
         zone=zone,
         now=datetime.now(UTC),
     )

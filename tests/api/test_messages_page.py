@@ -42,7 +42,7 @@ async def test_the_demo_message_is_shown_with_its_document_and_says_that_it_neve
     async with person(Role.ATTENDANT) as client:
         page = (await client.get(PAGE)).text
         assert "Nada saiu desta casa." in page
-        assert "só aqui, não saiu" in page
+        assert "Só aqui, não saiu" in page
         assert "Fatura &lt;b&gt;" in page
         assert "(11) 98765-4321" in page
         assert "fatura-2026-12-10.pdf" in page
