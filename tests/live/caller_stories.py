@@ -29,6 +29,8 @@ ELSEWHERE = "+5511944443333"  # nobody's
 MOBILE_FOR_NEWS = "+5511944443399"
 SUPPORT, BILLING = "2", "3"
 YES, NO = "1", "2"
+GRANTED = ("unlock.granted", "unlock.granted_day", "unlock.granted_now")
+ALREADY = ("unlock.already_active", "unlock.already_active_day", "unlock.already_active_now")
 SKIP = "#"  # cuts what is only spoken, and answers nothing
 GREETINGS = ("greeting.welcome", "greeting.again")
 MINE = ("billing.mine", "billing.mine.short")  # the short one in a second call on the same day
@@ -96,9 +98,13 @@ class Told:
     async def hears_amounts(self) -> None:
         """From the menu of invoices to the amounts: nobody hears them who has not proved who calls."""
         await self.turn("invoices.found", "2")
-        if can(self.house, "find_by_phone"):
-            await self.keys_document("identify.how")
+        await self.adds_document()
         await self.proves()
+
+    async def adds_document(self) -> None:
+        """Whose street was confirmed is asked for the document alone; who has keyed one, for none."""
+        if can(self.house, "find_by_phone"):
+            await self.turn("identify.cpf", self.person.subscriber.document)
 
     async def writes_the_line_down(self) -> None:
         """Each block to its end; then on at once."""
@@ -246,7 +252,7 @@ async def blocked(house: House, phone: Caller) -> Told:
     await told.hears("diagnose.blocked")
     await told.turn(MINE, "2")
     await told.turn("unlock.confirm", YES)
-    await told.hears(("unlock.granted", "unlock.granted_now"), "unlock.restart", "end.anything_else")
+    await told.hears(GRANTED, "unlock.restart", "end.anything_else")
     await told.call.hang_up()
     return told
 
@@ -257,7 +263,7 @@ async def blocked_again(house: House, phone: Caller) -> Told:
     await told.dials(BILLING)
     await told.is_known()
     await told.turn(MINE, "2")
-    await told.hears(("unlock.already_active", "unlock.already_active_now"), "end.anything_else")
+    await told.hears(ALREADY, "end.anything_else")
     told.never("unlock.confirm", "unlock.granted")
     await told.call.hang_up()
     return told
@@ -330,8 +336,7 @@ async def promise(house: House, phone: Caller) -> Told:
     await told.hears("service.ticket")
     await told.turn("service.ask", "2")
     await told.turn(MINE, "3")
-    if can(house, "find_by_phone"):
-        await told.keys_document("identify.how")
+    await told.adds_document()
     if can(house, "promise"):
         await told.hears("promise.intro")
         await told.turn("choose.press_2", "2")

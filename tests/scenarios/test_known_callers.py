@@ -67,7 +67,7 @@ async def test_in_order_the_street_is_confirmed_and_a_good_line_leads_to_the_wif
 
 
 async def test_no_name_no_house_and_no_document_is_ever_spoken_or_kept(ring: Ring) -> None:
-    told = await ring(keys(BILLING, YES, "1", "2", "1", CELIAS_CPF, CELIAS_YEAR, "5"), CELIA)
+    told = await ring(keys(BILLING, YES, "1", "2", CELIAS_CPF, CELIAS_YEAR, "5"), CELIA)
     kept = json.dumps([told.path.steps, told.result.state.to_json(), [record.data for record in told.records]])
     for secret in (*SECRETS, "Andrade", "1500"):
         assert secret not in kept
@@ -106,7 +106,7 @@ async def test_a_router_that_is_off_gets_the_power_steps(ring: Ring) -> None:
 
 async def test_who_is_blocked_is_taken_to_what_unblocks(ring: Ring, sessions: Sessions) -> None:
     told = await ring(keys(SUPPORT, YES, "2", YES), OTAVIO)
-    told.hears("diagnose.blocked", "billing.mine", "unlock.confirm", "unlock.granted", "unlock.restart")
+    told.hears("diagnose.blocked", "billing.mine", "unlock.confirm", "unlock.granted_day", "unlock.restart")
     async with sessions() as session:
         assert len((await session.scalars(select(TrustUnlock).where(TrustUnlock.contract_ref == "2"))).all()) == 1
 
@@ -220,7 +220,7 @@ async def test_nine_is_a_person_before_every_question(ring: Ring, before: list[s
 
 
 async def test_overdue_amounts_are_heard_by_the_verified_only(ring: Ring) -> None:
-    told = await ring(keys(BILLING, YES, "1", "2", "1", CELIAS_CPF, CELIAS_YEAR, "3"), CELIA)
+    told = await ring(keys(BILLING, YES, "1", "2", CELIAS_CPF, CELIAS_YEAR, "3"), CELIA)
     told.hears("invoices.found", "invoices.verify", "identify.cpf", "identify.factor")
     told.hears("identify.factor", "invoices.there_are", "invoices.overdue", "invoices.amount", "reais.19", "cents.90")
     told.hears("invoices.following", "invoices.due")
@@ -243,7 +243,7 @@ async def test_without_the_gateways_word_it_is_queued_and_the_protocol_is_given(
 
 
 async def test_the_code_is_read_in_blocks_to_the_verified(ring: Ring) -> None:
-    told = await ring(keys(BILLING, YES, "1", "2", "1", CELIAS_CPF, CELIAS_YEAR, "2", *[""] * 10, "2"), CELIA)
+    told = await ring(keys(BILLING, YES, "1", "2", CELIAS_CPF, CELIAS_YEAR, "2", *[""] * 10, "2"), CELIA)
     told.hears("read_line.intro", "digit.9", "read_line.end", "end.anything_else")
     start = told.heard.index("read_line.intro")
     digits = [key for key in told.heard[start : told.heard.index("read_line.end")] if key.startswith("digit.")]
@@ -263,19 +263,19 @@ async def test_who_may_not_be_unlocked_hears_why_and_nothing_is_asked_for(
 async def test_unlocked_twice_is_unlocked_once(ring: Ring) -> None:
     await ring(keys(BILLING, YES, "2", YES), OTAVIO)
     told = await ring(keys(BILLING, YES, "2"), OTAVIO)
-    told.hears("unlock.already_active")
+    told.hears("unlock.already_active_day")
     assert "unlock.confirm" not in told.heard
 
 
 async def test_a_promise_is_a_day_after_a_document(ring: Ring) -> None:
-    told = await ring(keys(BILLING, YES, "3", "1", CELIAS_CPF, "1"), CELIA)
+    told = await ring(keys(BILLING, YES, "3", CELIAS_CPF, "1"), CELIA)
     told.hears("identify.cpf", "promise.intro", "choose.press_1", "promise.accepted", "end.anything_else")
-    again = await ring(keys(BILLING, YES, "3", "1", CELIAS_CPF, "1"), CELIA)
+    again = await ring(keys(BILLING, YES, "3", CELIAS_CPF, "1"), CELIA)
     again.hears("promise.refused", "billing.mine")
 
 
 async def test_a_charge_that_is_disputed_is_a_complaint_and_brings_no_reminders(ring: Ring, sessions: Sessions) -> None:
-    told = await ring(keys(BILLING, YES, "1", "2", "1", CELIAS_CPF, CELIAS_YEAR, "4"), CELIA)
+    told = await ring(keys(BILLING, YES, "1", "2", CELIAS_CPF, CELIAS_YEAR, "4"), CELIA)
     told.hears("invoices.dispute", "dispute.done")
     (record,) = told.stored("invoice_disputed")
     async with sessions() as session:
@@ -318,7 +318,7 @@ async def test_a_system_that_fails_at_the_unlock_queues_the_wish_with_the_protoc
     erp.takes = fails
     told = await ring(keys(BILLING, YES, "2", YES), OTAVIO, erp=erp, fails=["service_first"])
     told.hears("unlock.confirm", "unlock.queued", "protocol.intro")
-    assert "unlock.granted" not in told.heard
+    assert not any(key.startswith("unlock.granted") for key in told.heard)
     async with sessions() as session:
         (request,) = (await session.scalars(select(ErpRequest))).all()
     assert (request.state, request.protocol) == (ErpRequestState.QUEUED, PROTOCOL)

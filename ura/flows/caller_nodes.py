@@ -292,12 +292,15 @@ class ReadLine(Asking, AsksErp):
 
 
 class UnlockWording(Wording):
-    """One sentence for each answer of the provider's system; `granted` and `already_active` before a moment."""
+    """One sentence for each answer of the provider's system; `granted` and `already_active` before a moment, `…_day`
+    before the day at whose end it is over, `…_now` when it is not known until when."""
 
     confirm: PromptKey = "unlock.confirm"  # "Posso liberar agora, em confiança. … Sim, um. Não, dois."
     granted: PromptKey = "unlock.granted"
-    granted_now: PromptKey = "unlock.granted_now"  # in place of `granted` when it is not known until when
+    granted_day: PromptKey = "unlock.granted_day"
+    granted_now: PromptKey = "unlock.granted_now"
     already_active: PromptKey = "unlock.already_active"
+    already_active_day: PromptKey = "unlock.already_active_day"
     already_active_now: PromptKey = "unlock.already_active_now"
     used_this_period: PromptKey = "unlock.used_this_period"
     not_blocked: PromptKey = "unlock.not_blocked"

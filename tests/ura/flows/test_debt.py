@@ -65,11 +65,16 @@ def test_who_was_allowed_and_is_refused_nevertheless_hears_why(verdict: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("until", "says"), [("2026-11-25T10:00", "unlock.already_active"), (None, "unlock.already_active_now")]
+    ("until", "says"),
+    [
+        ("2026-11-25T10:00", ["unlock.already_active", "<moment 2026-11-25T10:00>"]),
+        ("2026-11-25T23:59", ["unlock.already_active_day", "<date 2026-11-25>"]),
+        (None, ["unlock.already_active_now"]),
+    ],
 )
-def test_what_is_unlocked_already_is_said(until: str | None, says: str) -> None:
+def test_what_is_unlocked_already_is_said(until: str | None, says: list[str]) -> None:
     talk = unlocking({"verdict": "already_active", "until": until})
-    assert talk.prompts[0] == says
+    assert talk.prompts == says
     talk.played()
     assert talk.prompts == ["say.granted"]
 

@@ -359,13 +359,23 @@ def test_a_contracts_number_opens_nothing_without_the_factor() -> None:
 def test_who_is_known_by_number_is_asked_for_what_is_missing_only_and_keeps_the_contract() -> None:
     talk = found(asked(), people(contract(1), contract(2)))
     talk.press("2", "2")
-    assert talk.prompts == ["identify.how"]
-    found(keyed(talk), people(contract(1), contract(2)))
+    assert talk.prompts == ["identify.cpf"]
+    talk.press(CPF)
+    found(talk, people(contract(1), contract(2)))
     assert talk.prompts == ["identify.factor"]
     talk.press("1984")
     found(talk, {"right": True})
     assert talk.state.node == "known"
     assert talk.state.facts["contract"]["id"] == "c2"
+
+
+def test_a_company_known_by_number_and_who_goes_back_say_by_what_to_search() -> None:
+    talk = found(asked(), people(kind="company"))
+    talk.press("1", "2")
+    assert talk.prompts == ["identify.how"]
+    talk = found(asked(), people())
+    talk.press("1", "2", "*")
+    assert talk.prompts == ["identify.how"]
 
 
 def test_who_is_known_by_document_is_asked_for_the_factor_only() -> None:
@@ -378,7 +388,8 @@ def test_another_document_forgets_what_was_known_of_the_former() -> None:
     talk = found(asked(), people())
     talk.press("1", "2")
     talk.state.facts["diagnosis"] = {"verdict": "good"}
-    found(keyed(talk), people(contract(7), id="s2"))
+    talk.press(CPF)
+    found(talk, people(contract(7), id="s2"))
     assert "diagnosis" not in talk.state.facts
     talk.press("1984")
     found(talk, {"right": True})

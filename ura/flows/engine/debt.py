@@ -13,6 +13,7 @@ from ura.flows.parts import BaseNode
 
 YES, NO = "1", "2"
 NONE_OF_THESE = "8"
+LAST_MINUTE = "23:59"  # of a day: nobody needs to hear it
 
 
 # -- trust unlock: "" (may I?) → confirm → wished → waiting → told
@@ -33,9 +34,12 @@ def _verdict(c: Cursor, node: TrustUnlock) -> tuple[Prompt, ...]:
     verdict, until = c.data["verdict"], c.data.get("until")
     if verdict not in ("granted", "already_active"):
         return (getattr(node.wording, verdict),)
-    if until:
-        return getattr(node.wording, verdict), Spoken("moment", until)
-    return (getattr(node.wording, f"{verdict}_now"),)
+    if not until:
+        return (getattr(node.wording, f"{verdict}_now"),)
+    day, _, time = until.partition("T")
+    if time == LAST_MINUTE:
+        return getattr(node.wording, f"{verdict}_day"), Spoken("date", day)
+    return getattr(node.wording, verdict), Spoken("moment", until)
 
 
 REFUSALS = ("used_this_period", "not_blocked", "blocked_other_reason", "policy_refused", "unknown_contract")

@@ -23,6 +23,7 @@ GO_ON_WITHOUT = "4"
 MORE, NONE_OF_THESE = "6", "8"
 DIGITS = {"cpf": 11, "cnpj": 14, "contract": 15}
 FACTOR_DIGITS = 4
+PERSON = "person"  # ura.erp.Kind
 LEVELS = list(Level)
 
 
@@ -57,6 +58,8 @@ def _begin(c: Cursor, node: Identify) -> Move:
         return c.to(node.on.identified) if c.fact("contract.id") else _which(c, node)
     if wanted is Level.NUMBER and c.facts.get("caller") and not c.facts.get("not_by_number"):
         return _turn(c, node, "number")
+    if level(c) is Level.NUMBER and c.fact("subscriber.kind") == PERSON and _misses(c, "document") < MOST_MISSES:
+        return _turn(c, node, "cpf")  # of somebody whose street was confirmed it need not be asked by what to search
     if level(c) is Level.DOCUMENT:
         c.data = {"subscriber": c.facts["subscriber"], "contracts": c.facts["contracts"]}
         return _factor(c, node)
