@@ -39,6 +39,7 @@ from prosa.asterisk_config import (
     remembered,
     render,
 )
+from prosa.supervisor import malloc_environment
 from ura.settings import ROOT, Settings
 
 __all__ = [
@@ -313,4 +314,5 @@ def _environment(settings: Settings) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "TZ": settings.time_zone,
         "HOME": "/",
+        **malloc_environment(),
     }
