@@ -21,6 +21,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import delete, select, update
 
 from prosa.caller import Caller
@@ -45,7 +46,8 @@ Story = Callable[[House, Caller], Awaitable[Told]]
 @dataclass
 class Provider:
     """A house and the system that it asks. `told`: each story, or how it went wrong. `done`, `done_later`: what the
-    system had been made to do by the stories, and after that. `wish`: what became of the one that nobody answered."""
+    system had been made to do by the stories, and after that. `wish`: what became of the one that nobody answered.
+    `figures`: what /metrics said at the end."""
 
     house: House
     control: httpx.Client
@@ -53,6 +55,7 @@ class Provider:
     done: dict[str, Any] = field(default_factory=dict)
     done_later: dict[str, Any] = field(default_factory=dict)
     wish: ErpRequest | None = None
+    figures: str = ""
 
     async def tell(self, name: str, story: Awaitable[Told]) -> None:
         try:
@@ -238,6 +241,7 @@ async def evening(one: Provider) -> None:
         one.fault("refuse")
         await one.tell("away", newcomer(one.house, first, "suspended"))
         one.done_later = one.state()
+        await tell_figures(one)
 
 
 async def stalls(one: Provider, first: Caller, second: Caller) -> None:
@@ -277,6 +281,30 @@ async def newest_wish(one: Provider) -> ErpRequest:
     unlocks = select(ErpRequest).where(ErpRequest.operation == Operation.TRUST_UNLOCK)
     async with one.house.sessions() as session:
         return (await session.scalars(unlocks.order_by(ErpRequest.created_at.desc()).limit(1))).one()
+
+
+async def tell_figures(one: Provider) -> None:
+    """Once they tell of the last caller's failure: each process writes them down every few seconds."""
+
+    async def of_the_last_call() -> str:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.get(f"http://127.0.0.1:{one.house.settings.http_port}/metrics")
+        return answer.text if asked(answer.text, "agi", "find_by_", "failed") >= 2 else ""
+
+    one.figures = await eventually(of_the_last_call)
+
+
+def asked(figures: str, door: str, operation: str, outcome: str) -> float:
+    """How often this door's processes asked an operation (or those that begin so) with this outcome."""
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(figures)
+        for sample in family.samples
+        if sample.name == "ura_erp_calls_total"
+        and sample.labels["process"].startswith(door)
+        and sample.labels["operation"].startswith(operation)
+        and sample.labels["outcome"] == outcome
+    )
 
 
 # -- what they heard, and what was done
@@ -357,3 +385,14 @@ def waited_s(told: Told, key: str) -> float:
     *_, before, found = told.call.hearings()[: first + 1]
     at = told.call.moment(found.started_s)
     return at - max(told.call.moment(before.ended_s), *(pressed for pressed, _ in told.call.keys if pressed < at))
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_figures_tell_of_failures_in_the_call_and_in_the_worker(
+    providers: dict[str, Provider], system: str
+) -> None:
+    figures = providers[system].figures
+    assert asked(figures, "agi", "open_invoices", "answered") > 0
+    assert asked(figures, "agi", "open_invoices", "failed") > 0
+    assert asked(figures, "worker", "trust_unlock", "failed") > 0
+    assert asked(figures, "worker", "trust_unlock", "answered") == 2
