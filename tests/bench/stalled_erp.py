@@ -8,8 +8,10 @@ press meet the same load in each state, and differ in nothing but what the crowd
   five of those it is left alone, so that nobody waits for it any more.
 * stalled: ten seconds, and no answer: the crowd hangs until it is left alone.
 
-Each call of the crowd asks three times: whose number it is, and whose two contracts that nobody has. A process asks an
-ERP at most twenty things at once; `WORKERS` are enough for all of the crowd to be asking.
+Each call of the crowd asks three times: whose number it is, and whose two contracts that nobody has. Slow, that is 18 s
+of the 29.4 s of a call, so 61 of 100 calls hang on it at a moment. A process asks it at most twenty things at once,
+and nobody deals out the calls among them: `WORKERS` are so many that nine or ten ask in each, give or take three. Where
+more than twenty did, the last would wait too long, and the ERP be left alone.
 """
 
 import asyncio
@@ -21,7 +23,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
@@ -37,18 +39,21 @@ from tests.bench.measure import percentile
 from tests.bench.probe import Probe, Timing
 from tests.bench.stack import Service, make_settings
 from tests.bench.telephone import FIRST_CALLER, FIRST_PROBE, KEYS
-from tests.bench.walks import SALES, Astray
+from tests.bench.walks import SALES
 from tests.bench.walks import Path as Walk
 from ura.db import make_engine, make_sessions
 from ura.models import CallStep, Outage
 from ura.settings import Settings
 
-WORKERS = 8
-HELD = 140  # of whom 100 hang on the ERP at any moment: the others dial, press keys, or hang up
-LEAST_HANGING = 80
-CALL_S = 25.8
-# Through greeting and protocol to a contract's number; 1#, and when nobody has it 2#.
-ASKS = ((1.5, "2"), (3.5, "3"), (10.7, "1"), (11.0, "#"), (18.5, "2"), (18.8, "#"))
+WORKERS = 12
+HELD = 178  # of whom 109 hang on the slow ERP; with the probes no more calls at once than this machine carries well
+LEAST_HANGING = 100
+CALL_S = 29.4
+# Through greeting and protocol to a contract's number: 1#, pressed while it is asked whose number it is. When nobody
+# has it, by what to search is asked again: 3, 2#. What is pressed before that question is dropped, so they come well
+# after a slow "no": the first two take 15 s, as "still looking" is said to its end. Who keys a second number that
+# nobody has is sent to a person, and hangs up.
+ASKS = ((1.5, "2"), (3.0, "3"), (4.5, "1"), (5.0, "#"), (19.6, "3"), (20.2, "2"), (20.6, "#"))
 CROWD = Walk("support_who", smooth=False, most_astray=0.1)  # it shall be a load; how many hang is counted
 OTHERS = replace(SALES, most_astray=0.05)
 NO_LIMIT = {"identify_misses": 10**6, "identify_alarm_misses": 10**6, "identify_total_misses": 10**6}
@@ -86,6 +91,7 @@ class _Weather:
         self._over = threading.Event()
         self.began_ns: list[int] = []
         self.states: list[str] = []
+        self.ended_ns = 0
 
     @contextmanager
     def turning(self, cycles: int) -> Iterator[None]:
@@ -95,6 +101,7 @@ class _Weather:
         try:
             yield
         finally:
+            self.ended_ns = time.time_ns()
             self._over.set()
             thread.join()
 
@@ -172,8 +179,6 @@ class _Side:
             for pressed_ns, took_ms in zip(timing.pressed_ns, timing.keys_ms, strict=True):
                 keys[self._weather.at(pressed_ns)].append(took_ms)
         hanging = asyncio.run(self._hanging())
-        if hanging[SLOW] < LEAST_HANGING:
-            raise Astray(f"only {hanging[SLOW]:.0f} calls hang on the slow ERP")
         well = percentile(keys[WELL], 0.99)
         found = []
         for state in (WELL, SLOW, STALLED):
@@ -186,27 +191,38 @@ class _Side:
                 found.append(Figure("sales beside a crowd, ERP well: key → prompt, 99 %", worst, "ms"))
                 continue
             ratio = worst / well if well else 0.0
-            name = f"ERP {state}, {hanging[state]:.0f} calls hang on it"
-            found.append(Figure(f"  {name}: key → prompt, 99 %", worst, "ms"))
-            found.append(Figure(f"  {name}: the same, ratio", ratio, "× well", "≤ 1.10", ratio <= 1.10))
+            found.append(_held(state, hanging[state]))
+            found.append(Figure(f"  ERP {state}: key → prompt, 99 %", worst, "ms"))
+            found.append(Figure(f"  ERP {state}: the same, ratio", ratio, "× well", "≤ 1.10", ratio <= 1.10))
         silent = unanswered + sum(timing.silent for timing in timings)
         found.append(Figure("  calls of the crowd that failed", failed, "", "0", failed == 0))
         found.append(Figure("  keys that nothing answered", silent, "", "0", silent == 0))
         return found
 
     async def _hanging(self) -> dict[str, float]:
-        """State → how many calls hung on the ERP at a time, on average: from a question to an answer, or its lack."""
+        """State → how many calls hung on the ERP at a time, the median: from a question to an answer, or its lack.
+
+        No longer than the ERP takes when it is slow: what is being said when it answers is said to its end."""
         asked, answered = aliased(CallStep), aliased(CallStep)
         query = select(asked.at, answered.at).join(answered, answered.call_id == asked.call_id)
         query = query.where(answered.node == "support_who", answered.event.in_(("lookup", "lookup_failed")))
         query = query.where(asked.seq == answered.seq - 1)
         engine = make_engine(self._service.settings.db_url)
         async with make_sessions(engine)() as session:
-            spans = (await session.execute(query)).all()
+            rows = (await session.execute(query)).all()
         await engine.dispose()
-        hung, length = dict.fromkeys((WELL, SLOW, STALLED, ""), 0.0), dict.fromkeys((WELL, SLOW, STALLED, ""), 0.0)
-        for second in range(self._weather.began_ns[0], time.time_ns(), 1_000_000_000):
-            state, moment = self._weather.at(second), datetime.fromtimestamp(second / 1e9, UTC)
-            hung[state] += sum(began <= moment < ended for began, ended in spans)
-            length[state] += 1
-        return {state: hung[state] / (length[state] or 1) for state in hung}
+        spans = [(began, min(ended, began + timedelta(seconds=SLOW_S))) for began, ended in rows]
+        hung: dict[str, list[float]] = {WELL: [], SLOW: [], STALLED: [], "": []}
+        for second in range(self._weather.began_ns[0], self._weather.ended_ns, 1_000_000_000):
+            moment = datetime.fromtimestamp(second / 1e9, UTC)
+            hung[self._weather.at(second)].append(sum(began <= moment < ended for began, ended in spans))
+        return {state: percentile(counts, 0.5) for state, counts in hung.items()}
+
+
+def _held(state: str, calls: float) -> Figure:
+    """Too few say that the ratio beside it is of a lighter load than it should be. Who does not answer at all is left
+    alone soon, so there nobody can be held."""
+    name = f"  ERP {state}: calls hanging on it, median"
+    if state is SLOW:
+        return Figure(name, calls, "calls", f"≥ {LEAST_HANGING}", calls >= LEAST_HANGING)
+    return Figure(name, calls, "calls")
