@@ -60,17 +60,13 @@ def spawn(argv: Sequence[str | Path], log: Path) -> "subprocess.Popen[bytes]":
 
     def die_with_us() -> None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        for name, value in malloc_environment().items():
+            _libc.setenv(name.encode(), value.encode(), 0)
 
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
         return subprocess.Popen(  # noqa: S603 - our own programs
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            env={**malloc_environment(), **os.environ},
-            start_new_session=True,
-            preexec_fn=die_with_us,
+            argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, preexec_fn=die_with_us
         )
 
 

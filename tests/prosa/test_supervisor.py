@@ -151,3 +151,17 @@ def _is_gone(pid: int) -> bool:
     except OSError:
         return True
     return state == "Z"
+
+
+@pytest.mark.parametrize(
+    ("own", "seen"), [(None, str(max(2, os.cpu_count() or 1))), ("7", "7")], ids=["ours", "theirs"]
+)
+def test_a_door_has_few_heaps_unless_the_machine_says_otherwise(
+    own: str | None, seen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    if own:
+        monkeypatch.setenv("MALLOC_ARENA_MAX", own)
+    code = "import os; print(os.environ['MALLOC_ARENA_MAX'])"
+    assert spawn([sys.executable, "-c", code], tmp_path / "log").wait(20) == 0
+    assert (tmp_path / "log").read_text().strip() == seen
