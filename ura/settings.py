@@ -127,7 +127,7 @@ class Settings(BaseSettings):
     mkauth_client_id: str = ""
     mkauth_client_secret: SecretStr = SecretStr("")
 
-    provider_name: str = Field(default="Provedor", min_length=1, max_length=40, description="who signs a message")
+    provider_name: str = Field(default="Prosa Internet", min_length=1, max_length=40, description="who signs a message")
     message_first_hour: int = Field(default=8, ge=0, le=23, description="local; before it no phone rings unasked")
     message_last_hour: int = Field(default=22, ge=1, le=24, description="local; from it on no phone rings unasked")
     message_days: int = Field(default=90, ge=1, le=3650, description="so long what a message said is kept")
