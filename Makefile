@@ -17,7 +17,7 @@ test:
 	$(BIN)/coverage erase
 	@# All three, whatever the first says: who reads the log wants to know all that is broken.
 	@failed=0; \
-	$(PYTEST) -m "not live" -n 2 --dist loadfile || failed=1; \
+	$(PYTEST) -m "not live and not alone" -n 2 --dist loadfile || failed=1; \
 	$(PYTEST) -m "live and not alone" -n 2 --dist loadfile || failed=1; \
 	$(PYTEST) -m alone || failed=1; \
 	exit $$failed

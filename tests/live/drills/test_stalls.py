@@ -8,6 +8,8 @@ import pytest
 
 from tests.live.drills.stalls import Stalls
 
+pytestmark = pytest.mark.alone
+
 # A loop that is at rest, then works a little now and then, and once does what it is told on the command line.
 LOOP = """
 import asyncio, sys, time, uvloop
