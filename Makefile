@@ -18,8 +18,8 @@ test:
 	@# All three, whatever the first says: who reads the log wants to know all that is broken.
 	@failed=0; \
 	$(PYTEST) -m "not live and not alone" -n 2 --dist loadfile || failed=1; \
-	$(PYTEST) -m "live and not alone" -n 2 --dist loadfile || failed=1; \
-	$(PYTEST) -m alone || failed=1; \
+	$(PYTEST) tests/live -m "live and not alone" -n 2 --dist loadfile || failed=1; \
+	$(PYTEST) tests/live -m alone || failed=1; \
 	exit $$failed
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --sort=cover
