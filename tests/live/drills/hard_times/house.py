@@ -18,7 +18,7 @@ from ura.settings import ROOT, Settings
 DATABASE_NAME, NAME_SERVER = "banco.prosa.test", "127.0.0.253"
 JOURNAL_BYTES = 1 << 20
 MAX_CALLS = 40
-DAMAGED = "support.menu.short"  # its audio is a screech from the beginning
+DAMAGED = "identify.how"  # its audio is a screech from the beginning
 LAUNCH = """
 mount --bind "$1/hosts" /etc/hosts
 mount --bind "$1/resolv.conf" /etc/resolv.conf

