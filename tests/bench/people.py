@@ -97,7 +97,7 @@ class _Calling:
             running = []
             for number in numbers:
                 running.append(pool.submit(self._call, number, keys, enough_s))
-                time.sleep(1 / PER_SECOND)
+                time.sleep(1 / PER_SECOND)  # the rate of the calls
             timings = [call.result() for call in running]
         return timings[: len(known)], timings[len(known) :]
 

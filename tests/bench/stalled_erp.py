@@ -160,7 +160,7 @@ class _Side:
         with ThreadPoolExecutor(probes) as pool:
             for _ in range(probes):
                 running.append(pool.submit(self._call))
-                time.sleep(chance.expovariate(1 / PROBE_EVERY_S))
+                time.sleep(chance.expovariate(1 / PROBE_EVERY_S))  # callers dial when they like
             return [timing for probe in running if (timing := probe.result())]
 
     def _call(self) -> Timing | None:

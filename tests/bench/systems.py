@@ -65,7 +65,7 @@ def _until_ready(process: "subprocess.Popen[bytes]", control: httpx.Client) -> N
         except httpx.HTTPError:
             if process.poll() is not None or time.monotonic() > ends_at:
                 raise
-            time.sleep(0.1)
+            time.sleep(0.1)  # between two questions whether the simulator is up; READY_S ends them
         else:
             return
 

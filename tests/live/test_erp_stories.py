@@ -114,7 +114,7 @@ def simulator(system: str, log: Path) -> Iterator[tuple[int, httpx.Client]]:
             while not _answers(client):
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < give_up, log.read_text()
-                time.sleep(0.05)
+                time.sleep(0.05)  # between two questions whether the simulator is up; READY_S ends them
             yield port, client
         finally:
             process.kill()
