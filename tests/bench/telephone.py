@@ -161,12 +161,14 @@ class Telephone:
             probe.close()
 
     def sustained(self, calls: int, at_once: int, per_second: float) -> Sustained:
-        """`calls` calls at `per_second`, so long that `at_once` are up; warmed by a first hundred."""
-        self._load(min(calls, 100), per_second, at_once).wait(180)
+        """`calls` calls at `per_second`, so long that `at_once` are up. Warmed by as many at once: what
+        is compared is growth, not the first time that so many were up."""
+        length_s = at_once / per_second
+        self._load(min(calls, 2 * at_once), per_second, at_once + 20, length_s).wait(180)
         self._until_quiet()
         memory, files = self._memory(), open_files(self._target.pids())
         with self._drops() as drops:
-            load = self._load(calls, per_second, at_once + 20, at_once / per_second)
+            load = self._load(calls, per_second, at_once + 20, length_s)
             result = load.wait(calls / per_second * 2 + 120)
         self._until_quiet()
         sustained = Sustained(result, drops.count, memory, self._memory(), open_files(self._target.pids()) - files)
