@@ -10,6 +10,7 @@ from prosa import asterisk as asterisks
 from prosa.asterisk import Asterisk, AsteriskError
 from prosa.caller import Caller
 from tests.conftest import free_port
+from tests.live.conftest import eventually
 from tests.live.fake_agi import listening, then_end
 from ura.settings import Settings
 
@@ -84,9 +85,13 @@ async def test_graceful_stop_lets_the_call_in_progress_end(tmp_path: Path) -> No
             await call.answered()
             running.drain()
             async with listening(then_end, settings.agi_port):
-                late = await caller.dial("551133330001")
-                await late.ended()
-                assert late.code >= 400
+
+                async def refused() -> bool:
+                    late = await caller.dial("551133330001")
+                    await late.ended()
+                    return late.code >= 400
+
+                await eventually(refused)  # as soon as it has heard of it
             assert call.ended_at is None
             assert running.process.poll() is None
             await call.hang_up()

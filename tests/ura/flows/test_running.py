@@ -1,6 +1,6 @@
 """Ways out that hold everywhere: frustration, silence, budget, hang-up, a broken node."""
 
-from time import thread_time
+import sys
 from typing import Any
 
 import pytest
@@ -262,15 +262,16 @@ def test_a_long_entry_keeps_its_zeros_when_zero_goes_back() -> None:
 
 
 def test_a_step_is_cheap() -> None:
-    """The engine is on the path of every key: well under the 50 µs a step may cost, with room for a slow machine."""
+    """The engine is on the path of every key. Counted in calls, not in microseconds: those are the machine's."""
     flow: Flow = make_flow(say("hello", "main"), menu("main", k1="main"))
     ready = compile_flow(flow)
     state, _ = step(ready, State(), Started({"caller": "+5516999990000"}))
     state, _ = step(ready, state, Played())
-    best = 1.0
-    for _ in range(50):
-        began = thread_time()
-        for _ in range(50):
-            step(ready, state, DigitsEntered("1"))
-        best = min(best, (thread_time() - began) / 50)
-    assert best < 50e-6
+    step(ready, state, DigitsEntered("1"))  # what the first one alone has to do
+    calls: list[str] = []
+    sys.setprofile(lambda frame, event, arg: calls.append(event) if event in ("call", "c_call") else None)
+    try:
+        step(ready, state, DigitsEntered("1"))
+    finally:
+        sys.setprofile(None)
+    assert 0 < len(calls) < 150
