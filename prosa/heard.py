@@ -190,13 +190,6 @@ def _playings(hits: Iterable[tuple[int, int, int]]) -> list[list[tuple[int, int,
     return playings
 
 
-def recognise(recording: bytes, index: Fingerprints) -> list[Heard]:
-    """Every playing of a known prompt in the recording, in order."""
-    listener = Listener(index)
-    listener.feed(recording)
-    return listener.heard()
-
-
 def silences(recording: bytes, *, at_least_s: float = 1.0) -> list[tuple[float, float]]:
     """Where nothing at all was heard for that long: (start, end) in seconds."""
     frames = np.frombuffer(recording, dtype=np.uint8)[: len(recording) // WINDOW * WINDOW].reshape(-1, WINDOW)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prosa.heard import Fingerprints, Heard, Listener, recognise, silences
+from prosa.heard import Fingerprints, Heard, Listener, silences
 
 RATE = 8000
 rng = np.random.default_rng(7)
@@ -29,6 +29,13 @@ def prompts() -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def index(prompts: dict[str, bytes]) -> Fingerprints:
     return Fingerprints(prompts)
+
+
+def recognise(recording: bytes, index: Fingerprints) -> list[Heard]:
+    """All of it at once."""
+    listener = Listener(index)
+    listener.feed(recording)
+    return listener.heard()
 
 
 def keys(heard: list[Heard]) -> list[str]:
