@@ -1,6 +1,7 @@
 """Settings: the only reader of the environment. Every name is `PROSA_` + the field's name in capitals."""
 
 import json
+import os
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -197,6 +198,13 @@ class Settings(BaseSettings):
             return addresses.guarded(value) if value else value
         except BadInput as error:
             raise ValueError(error.message) from error
+
+    @field_validator("erp_ca_file", mode="before")
+    @classmethod
+    def _is_a_file(cls, value: object) -> object:
+        if value and not (os.access(str(value), os.R_OK) and Path(str(value)).is_file()):
+            raise ValueError("there is no such file, or it may not be read")
+        return value or None
 
     @field_validator("radius_accounting_url")
     @classmethod

@@ -94,6 +94,15 @@ def test_an_accounting_that_nobody_can_ask_is_named_without_its_password(address
     assert "word" not in said
 
 
+def test_a_certificate_that_is_left_empty_is_none_and_one_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """`PROSA_ERP_CA_FILE=` in a file of settings; else the first caller would meet a folder, no certificate."""
+    given: dict[str, Any] = {"erp_ca_file": ""}
+    assert Settings(**given).erp_ca_file is None
+    assert refused(erp_ca_file=tmp_path / "ca.pem").startswith("PROSA_ERP_CA_FILE: there is no such file")
+    (tmp_path / "ca.pem").touch()
+    assert Settings(erp_ca_file=tmp_path / "ca.pem").erp_ca_file == tmp_path / "ca.pem"
+
+
 def started(*command: str, state: Path, **given: str) -> "subprocess.CompletedProcess[str]":
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PROSA_")}
     env = {**clean, "PROSA_STATE_DIR": str(state), **{f"PROSA_{name.upper()}": value for name, value in given.items()}}
