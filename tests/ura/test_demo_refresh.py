@@ -1,7 +1,7 @@
 """The demo's stories stay true weeks later, and nothing that is somebody's own is touched."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,12 +10,14 @@ from sqlalchemy import func, select, update
 from tests.factories import NOON
 from tests.local_world import LocalWorld, load_local_world
 from ura import billing, outages, registry, tickets
+from ura.crypto import Keyring
 from ura.db import Sessions
+from ura.demo import forecasts, load_demo
 from ura.demo.refresh import refresh_days
 from ura.demo.subscribers import demo_world
 from ura.demo.tables import row_id
 from ura.erp import ContractStatus, UnlockVerdict
-from ura.models import Contract, Invoice, InvoiceStatus, Outage, Subscriber, TrustUnlock
+from ura.models import City, Contract, Invoice, InvoiceStatus, Neighbourhood, Outage, Subscriber, TrustUnlock
 from ura.settings import Settings
 
 LATER = NOON + timedelta(days=40)  # 2 January: another month, another year
@@ -147,3 +149,48 @@ async def test_what_somebody_paid_closed_or_unlocked_stays_so(world: LocalWorld)
         assert (await tickets.get_ticket(session, ticket.reference)).opened_at == ticket.opened_at
         periods = (await session.scalars(select(TrustUnlock.period).order_by(TrustUnlock.period))).all()
         assert periods == ["2026-11", "2027-01"]
+
+
+async def planned(sessions: Sessions) -> dict[str, date | None]:
+    """The three neighbourhoods that the demo has planned, and what callers hear of each."""
+    names = [name for _, name in forecasts(NOON.date())]
+    async with sessions() as session:
+        rows = await session.execute(
+            select(Neighbourhood.name, Neighbourhood.forecast_on).where(Neighbourhood.name.in_(names))
+        )
+        return {name: day for name, day in rows}
+
+
+async def test_weeks_later_no_forecast_of_the_demo_lies_in_the_past(sessions: Sessions, settings: Settings) -> None:
+    """From noon on 23 November 60, 90 and 120 days ahead: February, March, April."""
+    async with sessions.begin() as session:
+        await load_demo(session, settings, now=NOON)
+    first = {
+        "Chácara Flora": date(2027, 2, 1),
+        "Pedra Grande": date(2027, 3, 1),
+        "Recanto dos Pássaros": date(2027, 4, 1),
+    }
+    assert await planned(sessions) == first
+    world = LocalWorld(sessions, settings, Keyring.of(settings))
+    assert await refresh(world, NOON + timedelta(days=40))
+    assert await planned(sessions) == first
+    assert await refresh(world, NOON + timedelta(days=70))  # 1 February: the day has come
+    assert await planned(sessions) == first | {"Chácara Flora": date(2027, 5, 1)}
+
+
+async def test_a_forecast_that_is_somebodys_own_stays_as_it_is(sessions: Sessions, settings: Settings) -> None:
+    async with sessions.begin() as session:
+        await load_demo(session, settings, now=NOON)
+        for name, day in (("Chácara Flora", date(2026, 12, 20)), ("Lagoa Seca", date(2026, 12, 1))):
+            own = update(Neighbourhood).where(Neighbourhood.name == name).values(forecast_on=day, status="planned")
+            await session.execute(own)
+        elsewhere = update(City).where(City.name == "Serra Azul").values(name="Serra Verde")
+        await session.execute(elsewhere)
+        moved = update(Neighbourhood).where(Neighbourhood.name == "Pedra Grande").values(forecast_on=date(2026, 12, 1))
+        await session.execute(moved)
+    before = await planned(sessions)
+    assert await refresh(LocalWorld(sessions, settings, Keyring.of(settings)), LATER)
+    assert await planned(sessions) == before
+    async with sessions() as session:
+        dry = await session.scalar(select(Neighbourhood.forecast_on).where(Neighbourhood.name == "Lagoa Seca"))
+    assert dry == date(2026, 12, 1)

@@ -1,6 +1,7 @@
 """A small provider to try everything with: two cities, 24 neighbourhoods, eight plans, four queues, three numbers, and
 seventeen subscribers with a story each (subscribers.yaml)."""
 
+import csv
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
@@ -50,6 +51,13 @@ def names() -> list[str]:
     places = [line.split(";")[:2] for line in _lines("neighbourhoods.csv")]
     plans = [[line.split(";")[1], line.split(";")[5]] for line in _lines("plans.csv")]
     return list(dict.fromkeys(name for row in [*places, *plans, streets()] for name in row))
+
+
+def forecasts(today: date) -> dict[tuple[str, str], date]:
+    """City and name of each neighbourhood that the demo has planned → the day it tells on this one."""
+    file = _dated((FOLDER / FILES[ImportKind.NEIGHBOURHOODS]).read_text("utf-8"), today)
+    rows = list(csv.reader(file.splitlines()[1:], delimiter=";"))
+    return {(city, name): date.fromisoformat(day) for city, name, _, _, day, *_ in rows if day}
 
 
 @cache

@@ -1,21 +1,36 @@
 """The demo's days counted anew from today, so that its stories stay true on an installation that is tried for weeks.
 
 Only rows that are the demo's own, and of them only what tells a day: a contract with the demo's number whose subscriber
-has the demo's document and name, its invoices with the demo's number and amount, what the demo itself opened. What
-somebody has changed, closed or imported stays as it is.
+has the demo's document and name, its invoices with the demo's number and amount, what the demo itself opened, the
+forecast of a neighbourhood that the demo has planned, once it is over. What somebody has changed, closed or imported
+stays as it is.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import billing
 from ura.crypto import Keyring
+from ura.demo import forecasts
 from ura.demo.subscribers import DemoContract, DemoInvoice, DemoUnlock, DemoWorld, demo_world
 from ura.demo.tables import ACTOR, SOURCE, row_id
-from ura.models import Access, Contract, Invoice, Outage, Subscriber, Ticket, TicketEvent, TicketStatus, TrustUnlock
+from ura.models import (
+    Access,
+    City,
+    Contract,
+    Coverage,
+    Invoice,
+    Neighbourhood,
+    Outage,
+    Subscriber,
+    Ticket,
+    TicketEvent,
+    TicketStatus,
+    TrustUnlock,
+)
 
 
 async def refresh_days(session: AsyncSession, keyring: Keyring, now: datetime) -> bool:
@@ -34,6 +49,7 @@ async def refresh_days(session: AsyncSession, keyring: Keyring, now: datetime) -
             await _move_unlock(session, str(contract_id), demo.unlock)
         await _move_tickets(session, str(contract_id), demo)
     await _move_outages(session, world)
+    await _move_forecasts(session, now.date())
     await session.flush()
     return True
 
@@ -88,3 +104,16 @@ async def _move_outages(session: AsyncSession, world: DemoWorld) -> None:
     for each in world.outages:
         own = update(Outage).where(Outage.id == row_id(each.id), Outage.opened_by == ACTOR, Outage.closed_at.is_(None))
         await session.execute(own.values(started_at=each.began_at, ends_at=each.ends_at))
+
+
+async def _move_forecasts(session: AsyncSession, today: date) -> None:
+    """Only those that lie behind us, and on the first of a month, as all of the demo's."""
+    expected = forecasts(today)
+    over = (
+        select(Neighbourhood, City.name)
+        .join(City, City.id == Neighbourhood.city_id)
+        .where(Neighbourhood.status == Coverage.PLANNED, Neighbourhood.forecast_on <= today)
+    )
+    for place, city in await session.execute(over):
+        if place.forecast_on and place.forecast_on.day == 1 and (city, place.name) in expected:
+            place.forecast_on = expected[city, place.name]
