@@ -229,9 +229,13 @@ async def outage(house: House, phone: Caller) -> Told:
     await told.is_known()
     assert told.at is not None
     known_at = told.at
-    await told.hears("outage.intro")
+    told_before = can(house, "find_by_phone")  # said once is enough
+    await told.hears("outage.again" if told_before else "outage.intro")
     assert told.at - known_at <= 10
-    await told.hears("outage.estimate")
+    if told_before:
+        told.never("outage.intro")
+    else:
+        await told.hears("outage.estimate")
     await told.turn("outage.offer", YES)
     await told.turn("outage.number", NO)  # the one that calls is a landline
     await told.turn("outage.other_number", MOBILE_FOR_NEWS.removeprefix("+55"))

@@ -136,13 +136,21 @@ async def test_an_outage_is_told_before_the_first_menu_and_after_it_who_wants_to
 ) -> None:
     told = await ring(keys(SUPPORT, YES, YES, YES), IVONE)
     told.hears("greeting.welcome", "outage.nearby", "outage.fibre_cut", "outage.estimate", "menu.main")
-    told.hears("identify.street", "outage.intro", "outage.estimate", "outage.offer", "outage.number")
+    told.hears("identify.street", "outage.again", "outage.offer", "outage.number")
     told.hears("outage.subscribed", "end.anything_else")
+    assert "outage.intro" not in told.heard
+    assert told.heard.count("outage.estimate") == 1
     assert told.caller.times["outage.nearby"] <= 10
     async with sessions() as session:
         (wish,) = (await session.scalars(select(OutageCall))).all()
         assert (wish.call_id, wish.phone, wish.wants_news) == (f"{1:032x}", IVONE, True)
         assert (await session.scalars(select(Ticket).where(Ticket.call_id == wish.call_id))).all() == []
+
+
+async def test_who_cut_the_outage_short_is_told_of_it_when_it_matters(ring: Ring) -> None:
+    told = await ring(keys("!", f"!{SUPPORT}", YES, YES, YES), IVONE)
+    told.hears("outage.nearby", "protocol.intro", "outage.intro", "outage.fibre_cut", "outage.estimate", "outage.offer")
+    assert "outage.again" not in told.heard
 
 
 @pytest.mark.parametrize("caller", [HELENA, STRANGER, ""])

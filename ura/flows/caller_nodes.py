@@ -109,10 +109,11 @@ class Diagnose(AsksErp):
 
 
 class OutageWording(Wording):
-    """Heard like: `intro`, the cause if one is known, `estimate` (moment) | `no_estimate`, then `offer`; `number`,
-    `other_number`."""
+    """Heard like: `intro`, the cause if one is known, `estimate` (moment) | `no_estimate`; or `again`; then `offer`;
+    `number`, `other_number`."""
 
     intro: PromptKey = "outage.intro"
+    again: PromptKey = "outage.again"  # "É aquela falha de que te falei."
     estimate: PromptKey = "outage.estimate"
     no_estimate: PromptKey = "outage.no_estimate"
     offer: PromptKey = "outage.offer"  # "Quer que eu te avise quando voltar? Sim, um. Não, dois."
@@ -128,7 +129,8 @@ class OutageEdges(Part):
 
 class Outage(Declinable):
     """Tells the outage of the fact `outage`: cause, and when it should end; ties the call to it, so that nobody opens
-    a ticket for it; offers to tell the caller when it is over, on a number that is confirmed.
+    a ticket for it; offers to tell the caller when it is over, on a number that is confirmed. What the fact
+    `outage_told` says was told in this call is only called to mind, and who wants the news is not asked again.
 
     Keys: `1` yes, `2` no; for the number `1` this one, `2` another.
     """

@@ -13,8 +13,8 @@ Conventions that hold everywhere
 * `short_prompts` are what a caller hears who also called within the last two hours (fact `repeat_call`) or left the
   question before in silence, and what any caller hears when a question is put again. They should name the person first.
 
-Facts known from the start: see `FIRST_FACTS`. Facts that nodes add: `sets` of a choice, `into` of collect / lookup,
-`topic`, `city`, `neighbourhood`, `plan`, `plan_ids`, `lead_id`, `lead_status`, `ticket`, `callback`, `opening`,
+Facts known from the start: see `FIRST_FACTS`. Facts that nodes add: `sets` of a choice or say, `into` of collect or
+lookup, `topic`, `city`, `neighbourhood`, `plan`, `plan_ids`, `lead_id`, `lead_status`, `ticket`, `callback`, `opening`,
 `recording_id`, `steps.<node>`, `frustrated`, `queue_left`. A phone number in the fact `contact_phone` wins over
 `caller` wherever a phone is needed (lead, waiting list, callback, sending plans).
 """
@@ -77,7 +77,7 @@ class Topic(StrEnum):
 
 
 class FactRef(Part):
-    """The value of a fact, as an argument of a lookup: `{fact: neighbourhood.id}`."""
+    """The value of a fact: `{fact: neighbourhood.id}`."""
 
     fact: FactPath
 
@@ -118,11 +118,15 @@ class Menu(Asking):
 
 
 class Say(BaseNode):
-    """Speaks and goes on. A key cuts it: universal keys act at once, others count as typed ahead."""
+    """Speaks and goes on. A key cuts it: universal keys act at once, others count as typed ahead.
+
+    `sets` puts facts when it was heard to its end: `{outage_told: {fact: nearby.outage}}`.
+    """
 
     type: Literal["say"] = "say"
     prompts: Prompts = Field(min_length=1)
     short_prompts: Prompts = ()
+    sets: dict[FactPath, FactRef | Scalar] = Field(default_factory=dict)
     next: NodeKey
 
 

@@ -29,6 +29,7 @@ from ura.flows.nodes import (
     LookupNode,
     Menu,
     Queue,
+    Say,
     Slot,
     Steps,
     Subflow,
@@ -273,6 +274,8 @@ def _made(node: BaseNode) -> Iterator[str]:
         yield node.into.split(".")[0]
     if isinstance(node, Menu):
         yield from (path.split(".")[0] for choice in node.choices.values() for path in choice.sets)
+    if isinstance(node, Say):
+        yield from (path.split(".")[0] for path in node.sets)
 
 
 def _used(node: BaseNode) -> Iterator[str]:
@@ -281,6 +284,8 @@ def _used(node: BaseNode) -> Iterator[str]:
         yield from (case.when.fact for case in node.cases)
     if isinstance(node, LookupNode):
         yield from (arg.fact for arg in node.args.values() if isinstance(arg, FactRef))
+    if isinstance(node, Say):
+        yield from (value.fact for value in node.sets.values() if isinstance(value, FactRef))
     if isinstance(node, Outage):
         yield "outage"
 

@@ -73,6 +73,28 @@ def test_an_outage_is_told_with_cause_and_estimate_after_the_call_was_tied_to_it
     assert talk.prompts == ["outage.offer"]
 
 
+def test_an_outage_that_was_told_in_this_call_is_only_called_to_mind() -> None:
+    talk = telling(outage_told=OUTAGE)
+    assert isinstance(talk.effect, Act)  # tied to it all the same
+    talk.hears(ActDone("hear_outage", {}))
+    assert talk.prompts == ["outage.again"]
+    talk.played()
+    assert talk.prompts == ["outage.offer"]
+
+
+@pytest.mark.parametrize("told_before", [{"id": "o2"}, {"ends_at": "2026-11-22T12:00"}, {"ends_at": None}])
+def test_another_outage_or_another_estimate_is_told(told_before: dict[str, Json]) -> None:
+    talk = told(outage_told=OUTAGE | told_before)
+    assert talk.prompts[0] == "outage.intro"
+
+
+@pytest.mark.parametrize(("cut_by", "known"), [("", OUTAGE), ("1", None)])
+def test_only_what_was_heard_to_its_end_was_told(cut_by: str, known: Json) -> None:
+    talk = told()
+    talk.played(cut_by)
+    assert talk.state.facts.get("outage_told") == known
+
+
 def test_what_is_not_known_of_an_outage_is_not_told() -> None:
     talk = told(outage={"id": "o1", "cause_prompt": "", "ends_at": None})
     assert talk.prompts == ["outage.intro", "outage.no_estimate"]
@@ -88,6 +110,11 @@ def test_who_wants_to_know_when_it_is_over_confirms_the_number() -> None:
     assert talk.effect == Act("hear_outage", wish, "it:hear_outage:2")
     talk.hears(ActDone("hear_outage", {}))
     assert talk.prompts == ["say.subscribed"]
+    talk.played()
+    talk.hears(ActDone("hear_outage", {}))
+    assert talk.prompts == ["outage.again"]
+    talk.played()
+    assert talk.prompts == ["say.subscribed"]  # nobody is asked what was answered
 
 
 @pytest.mark.parametrize("caller", ["", "+5516999990000"])

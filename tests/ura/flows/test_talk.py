@@ -37,6 +37,16 @@ def test_keys_after_a_wrong_one_are_forgotten() -> None:
     assert talk.played("712") == Collect(("system.invalid", "ask.a"), 1, 5.0)
 
 
+@pytest.mark.parametrize(
+    ("cut_by", "known"), [("", {"told": {"id": "o1"}, "yes": True}), ("1", {"told": None, "yes": None})]
+)
+def test_what_a_say_sets_is_known_once_it_was_heard_to_its_end(cut_by: str, known: dict[str, object]) -> None:
+    sets = {"told": {"fact": "nearby.outage"}, "yes": True}
+    talk = Talk(make_flow(say("hello", "a") | {"sets": sets}, menu("a", k1="goodbye")), nearby={"outage": {"id": "o1"}})
+    talk.played(cut_by)
+    assert {name: talk.state.facts.get(name) for name in sets} == known
+
+
 def test_a_say_takes_any_event_that_means_it_is_over() -> None:
     for event in (NoInput(), DigitsEntered("")):
         talk = greeting_and_menu()

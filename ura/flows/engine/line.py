@@ -7,7 +7,7 @@ from ura.flows.effects import Lookup, Play, Prompt, Spoken
 from ura.flows.engine.cursor import Cursor, Handler, Move
 from ura.flows.engine.knowing import about, erp_lookup, may
 from ura.flows.engine.state import Json
-from ura.flows.engine.talk import checked_phone, spoken
+from ura.flows.engine.talk import checked_phone, heard_out, spoken
 from ura.flows.engine.wish import Settled, hear_wish, make_wish, put_wish
 from ura.flows.events import ActDone, ActFailed, Event, LookupDone, LookupFailed
 from ura.flows.parts import BaseNode
@@ -39,7 +39,7 @@ def hear_diagnose(c: Cursor, node: Diagnose, event: Event) -> Move | None:
     return None
 
 
-# -- outage: tell → heard (act) → offer → number → other → subscribe (act)
+# -- outage: heard (act) → tell | again → offer → number → other → subscribe (act)
 
 
 def put_outage(c: Cursor, node: Outage) -> Move:
@@ -47,6 +47,8 @@ def put_outage(c: Cursor, node: Outage) -> Move:
     match c.phase:
         case "tell":
             return Play(_told(c, node))
+        case "again":
+            return Play((words.again,))
         case "offer":
             return c.ask(node, (words.offer,))
         case "number":
@@ -58,9 +60,14 @@ def put_outage(c: Cursor, node: Outage) -> Move:
     if not c.fact("outage"):
         return c.to(node.on.failed)
     if not c.fact("outage.id"):  # the provider's own system told of it, which has no list of who wants to know
-        return _turn_outage(c, node, "tell")
+        return _tell_outage(c, node)
     # Before it is told: who hangs up in the middle of it has called about this outage, too.
     return c.act("hear_outage", _heard(c))
+
+
+def _tell_outage(c: Cursor, node: Outage) -> Move:
+    """Once in a call is enough, unless there is something new to say."""
+    return _turn_outage(c, node, "again" if c.facts.get("outage_told") == c.facts["outage"] else "tell")
 
 
 def _heard(c: Cursor, **more: Json) -> dict[str, Json]:
@@ -107,15 +114,21 @@ def _subscribe(c: Cursor, node: Outage, phone: str) -> Move:
 def hear_outage(c: Cursor, node: Outage, event: Event) -> Move | None:
     match event:
         case ActDone() | ActFailed() if not c.phase:  # that the call was about it is for our records only
-            return _turn_outage(c, node, "tell")
+            return _tell_outage(c, node)
         case ActDone() if c.phase == "subscribe":
             c.settled = True
+            c.facts["outage_news"] = c.fact("outage.id")
             return c.to(node.on.subscribed)
         case ActFailed() if c.phase == "subscribe":
             return c.to(node.on.failed)
-    if c.phase == "tell" and spoken(c, event):
+    if c.phase in ("tell", "again") and spoken(c, event):
         c.settled = True
-        return _turn_outage(c, node, "offer") if c.fact("outage.id") else c.to(node.on.declined)
+        if heard_out(event):
+            c.facts["outage_told"] = c.facts["outage"]
+        if not c.fact("outage.id"):
+            return c.to(node.on.declined)
+        wanted = c.facts.get("outage_news") == c.fact("outage.id")
+        return c.to(node.on.subscribed) if wanted else _turn_outage(c, node, "offer")
     return None
 
 

@@ -5,7 +5,7 @@ from ura.flows.engine.cursor import Cursor, Go, Handler, Move
 from ura.flows.engine.lead import abandon_lead
 from ura.flows.engine.state import Json
 from ura.flows.events import ActDone, ActFailed, DigitsEntered, Event, NoInput, Played
-from ura.flows.nodes import BaseNode, Branch, Collect, End, Menu, Protocol, Say, Subflow, Survey, When
+from ura.flows.nodes import BaseNode, Branch, Collect, End, FactRef, Menu, Protocol, Say, Subflow, Survey, When
 
 
 def spoken(c: Cursor, event: Event) -> bool:
@@ -17,6 +17,11 @@ def spoken(c: Cursor, event: Event) -> bool:
         case NoInput():
             return True
     return False
+
+
+def heard_out(event: Event) -> bool:
+    """Did a `Play` end without a key that cut it?"""
+    return event in (Played(""), NoInput())
 
 
 def unexpected(c: Cursor, node: object, event: Event) -> Move | None:
@@ -40,7 +45,12 @@ def put_say(c: Cursor, node: Say) -> Move:
 
 
 def hear_say(c: Cursor, node: Say, event: Event) -> Move | None:
-    return c.to(node.next) if spoken(c, event) else None
+    if not spoken(c, event):
+        return None
+    if heard_out(event):
+        for path, value in node.sets.items():
+            c.learn(path, c.fact(value.fact) if isinstance(value, FactRef) else value)
+    return c.to(node.next)
 
 
 def put_protocol(c: Cursor, node: Protocol) -> Move:
