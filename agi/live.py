@@ -7,7 +7,6 @@ next call, emptied and under another name: to make one and remove it costs ext4 
 and ever more the faster they come and go (ialloc.c, recently_deleted).
 """
 
-import json
 import os
 from binascii import crc32
 from collections.abc import Iterator
@@ -15,10 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ura import compact_json
+
 SLOT = 64 * 1024
 MOST_SPARE = 200
 SPARE = ".spare"
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class LivePositions:
@@ -92,7 +92,7 @@ class Position:
             if self._fd < 0:
                 self._fd = self._folder.open(self._path)
                 self._turn = max((turn for turn, _ in _whole(os.pread(self._fd, 2 * SLOT, 0))), default=-1) + 1
-            raw = _ENCODER.encode([self._turn, position]).encode(errors="replace")
+            raw = compact_json.dump([self._turn, position])
             if len(raw) + 10 < SLOT:
                 os.pwrite(self._fd, b"%08x %s\n" % (crc32(raw), raw), SLOT * (self._turn % 2))
                 self._turn += 1
@@ -120,7 +120,7 @@ def _whole(data: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
         try:
             if int(line[:8], 16) != crc32(line[9:]):
                 continue
-            turn, position = json.loads(line[9:])
+            turn, position = compact_json.load(line[9:])
         except (ValueError, TypeError):
             continue
         if isinstance(turn, int) and isinstance(position, dict):

@@ -8,7 +8,6 @@ writer is gone.
 
 import asyncio
 import fcntl
-import json
 import os
 import time
 from binascii import crc32
@@ -19,12 +18,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ura import compact_json
 from ura.errors import Unavailable
 
 SUFFIX = ".journal"
 ROTATE_AT_BYTES = 8 * 1024 * 1024
 READ_AT_MOST_BYTES = 1024 * 1024
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class JournalBroken(Unavailable):
@@ -51,8 +50,7 @@ class Batch:
 
 
 def encode(record: Record) -> bytes:
-    body = _ENCODER.encode([record.kind, record.key, record.at, record.data])
-    raw = body.encode("utf-8", errors="replace")  # a lone surrogate from a phone must not stop the record
+    raw = compact_json.dump([record.kind, record.key, record.at, record.data])
     return b"%08x %s\n" % (crc32(raw), raw)
 
 
@@ -61,7 +59,7 @@ def decode(line: bytes) -> Record | None:
     try:
         if int(line[:8], 16) != crc32(line[9:]):
             return None
-        kind, key, at, data = json.loads(line[9:])
+        kind, key, at, data = compact_json.load(line[9:])
     except ValueError:
         return None
     return Record(kind, key, at, data)

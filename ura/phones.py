@@ -49,7 +49,7 @@ def kind(phone: str) -> PhoneKind:
     if not phone:
         return PhoneKind.HIDDEN
     try:
-        found = phonenumbers.number_type(phonenumbers.parse(phone))
+        found = phonenumbers.number_type(_parsed(phone))
     except NumberParseException:
         return PhoneKind.OTHER
     if found in (PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE):
@@ -86,9 +86,15 @@ def _without_carrier(national: str) -> str:
     return found[1] if found else ""
 
 
+@lru_cache(maxsize=1024)
+def _parsed(text: str, region: str | None = None) -> phonenumbers.PhoneNumber:
+    """Remembered: a call asks again and again about one number, and what comes is not to be changed."""
+    return phonenumbers.parse(text, region)
+
+
 def _valid(text: str, region: str | None = None) -> str:
     try:
-        number = phonenumbers.parse(text, region)
+        number = _parsed(text, region)
     except NumberParseException:
         return ""
     if not phonenumbers.is_valid_number(number):
