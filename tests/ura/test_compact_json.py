@@ -30,7 +30,7 @@ def test_half_a_character_becomes_a_question_mark() -> None:
 
 @pytest.mark.parametrize("text", [b"", b"{", b'{"a":}', b"\xff"])
 def test_what_is_no_json_is_a_value_error(text: bytes) -> None:
-    with pytest.raises(ValueError, match="at line 1|EOF"):
+    with pytest.raises(ValueError, match=r"at line 1|EOF"):
         compact_json.load(text)
 
 
