@@ -37,6 +37,9 @@ FILLER_AFTER_S = 1.0
 FILLER_EVERY_S = 4.0
 UNHEARD_S = 0.05  # an answer that comes at once is not kept waiting for somebody who listens
 LISTEN_S = 0.04
+# Who has been told to wait may be answered a quarter of a second later. At LISTEN_S, a hundred callers who wait for a
+# system that stalls were 2,500 commands a second, and the callers beside them waited for the processor.
+LISTEN_TOLD_S = 0.25
 ACT_DEADLINE_S = 5.0
 
 
@@ -55,6 +58,13 @@ class Channel(Protocol):
         """Play, and collect; the first key cuts the prompt, `#` ends early. "" when nothing was pressed."""
         ...
 
+    async def play_on(
+        self, prompts: Sequence[str], question: Sequence[str], *, timeout_s: float, heard: Callable[[], None]
+    ) -> str:
+        """Play `prompts` and go straight on to `question`, which one key answers. Calls `heard` when the first have
+        been heard out; without that call, what is returned are the keys that cut them."""
+        ...
+
     async def listen(self, seconds: float) -> str:
         """The key pressed in that time, at once; "" when there was none. Nothing is heard."""
         ...
@@ -62,6 +72,16 @@ class Channel(Protocol):
     async def record(self, prompts: Sequence[str], *, recording_id: str, max_s: int) -> float:
         """Play, record, seconds said. A caller who hangs up after speaking has left a message: no HungUp then."""
         ...
+
+
+async def one_after_the_other(
+    channel: Channel, prompts: Sequence[str], question: Sequence[str], *, timeout_s: float, heard: Callable[[], None]
+) -> str:
+    """`Channel.play_on` for a channel that has nothing better."""
+    if keys := await channel.play(prompts):
+        return keys
+    heard()
+    return await channel.collect(question, max_digits=1, timeout_s=timeout_s)
 
 
 Lookups = Callable[[str, dict[str, Json]], Awaitable[dict[str, Json]]]
@@ -138,22 +158,23 @@ class _Conductor:
     speak: Callable[[Spoken], Sequence[str]]
     save: Callable[[State], None]
     draining: Callable[[], bool]
+    state: State = field(default_factory=State)
 
     async def run(self) -> CallResult:
-        state, effect = self._step(self.call.state, self.call.event)
+        self.state, effect = self._step(self.call.state, self.call.event)
         while True:
             match effect:
                 case SendToQueue(queue, priority):
-                    self._save(state)
-                    return CallResult("queue", state, queue=queue, priority=priority)
+                    self._save(self.state)
+                    return CallResult("queue", self.state, queue=queue, priority=priority)
                 case EndCall():
-                    return await self._end(state, effect)
+                    return await self._end(self.state, effect)
                 case Play():  # what was just done or said (a protocol) must not be done anew by who takes the call over
-                    self._save(state)
+                    self._save(self.state)
                 case Collect():
-                    self._save(state)
+                    self._save(self.state)
                     if self.draining():
-                        return CallResult("move", state)
+                        return CallResult("move", self.state)
             try:
                 event = await self._perform(effect)
             except errors.HungUp:
@@ -161,10 +182,10 @@ class _Conductor:
             except ChannelLost:
                 raise
             except Exception as error:
-                self._broke(state, error)
-                state, effect = self._escape(state)
+                self._broke(self.state, error)
+                self.state, effect = self._escape(self.state)
                 continue
-            state, effect = self._step(state, event)
+            self.state, effect = self._step(self.state, event)
 
     def _step(self, state: State, event: Event) -> tuple[State, Effect]:
         try:
@@ -209,8 +230,8 @@ class _Conductor:
 
     async def _perform(self, effect: Effect) -> Event:
         match effect:
-            case Play(prompts):
-                return Played(await self._play(prompts))
+            case Play():
+                return await self._play_on(effect)
             case Collect(prompts, max_digits, timeout_s, given):
                 keys = self._keys(prompts)
                 digits = given + await self.channel.collect(keys, max_digits=max_digits, timeout_s=timeout_s)
@@ -227,6 +248,39 @@ class _Conductor:
                 _refuse(effect)
             case _:
                 assert_never(effect)
+
+    async def _play_on(self, effect: Play) -> Event:
+        """What is said before a question and the question are one breath, so that no key is lost between them; in the
+        record and in what is saved they stay two."""
+        question = self._question_after()
+        if question is None:
+            return Played(await self._play(effect.prompts))
+        asking, collect = question
+
+        def heard() -> None:
+            self._record(self.state, asking.node, Played())
+            self.state = asking
+            self._save(asking)
+
+        keys = await self.channel.play_on(
+            self._keys(effect.prompts), self._keys(collect.prompts), timeout_s=collect.timeout_s, heard=heard
+        )
+        if self.state is not asking:
+            return Played(keys)
+        return DigitsEntered(keys) if keys else NoInput()
+
+    def _question_after(self) -> tuple[State, Collect] | None:
+        """What comes when the present `Play` is heard out, if that is a question for one key. A number's first key
+        must not be one of those that act at once while something is only spoken."""
+        if self.draining():
+            return None
+        try:
+            asking, effect = step(self.call.flow, self.state, Played())
+        except Exception:  # met again, and told, when it is its turn
+            return None
+        if isinstance(effect, Collect) and effect.max_digits == 1 and not effect.given:
+            return asking, effect
+        return None
 
     async def _play(self, prompts: Sequence[Prompt]) -> str:
         keys = self._keys(prompts)
@@ -306,7 +360,7 @@ class _Conductor:
             if waited_for.done() or now() >= ends:
                 return digits
             if left_s > 0:
-                keys = await self.channel.listen(min(LISTEN_S, left_s))
+                keys = await self.channel.listen(min(LISTEN_TOLD_S if told else LISTEN_S, left_s))
             else:
                 told, due = True, now() + FILLER_EVERY_S
                 keys = await self.channel.play([filler])

@@ -204,6 +204,37 @@ async def test_keys_pressed_while_a_lookup_lasts_count_long_before_anything_is_s
     assert "system.one_moment" not in house.channel.heard
 
 
+async def test_who_has_been_told_to_wait_costs_few_commands_and_who_has_not_is_answered_soon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A hundred who wait for a system that stalls must not take the processor from everybody else."""
+    monkeypatch.setattr(module, "FILLER_AFTER_S", 0.2)
+    enough = asyncio.Event()
+    untold, told = list[float](), list[float]()
+
+    class Listening(FakeChannel):
+        async def listen(self, seconds: float) -> str:
+            if "system.one_moment" not in self.heard:
+                untold.append(seconds)
+                return await super().listen(seconds)
+            told.append(seconds)
+            enough.set()
+            await asyncio.sleep(0)
+            return ""
+
+    class Slow(FakeLookups):
+        async def __call__(self, name: str, args: dict[str, Any]) -> dict[str, Any]:
+            await enough.wait()
+            return await super().__call__(name, args)
+
+    house = House(Listening(["1", "6"]), lookups=Slow())
+    assert (await house.call()).reason == "done"
+    assert untold
+    assert max(untold) <= module.LISTEN_S
+    assert set(told) == {module.LISTEN_TOLD_S}
+    assert module.LISTEN_TOLD_S >= 5 * module.LISTEN_S
+
+
 async def test_the_person_key_typed_ahead_ends_no_waiting() -> None:
     """Who types a number ahead may have a nine in it; nobody has said yet that there is anything to wait for."""
     pressed = asyncio.Event()
