@@ -1,6 +1,7 @@
 """One SIP call at a time, timed by the kernel: INVITE → 200, answer → first sound, key → first packet of what follows.
 
 A key is pressed only after the prompt has ended (no packet for `QUIET_S`), so the next packet is the answer to the key.
+What comes while it is still held down is none: that is a prompt which began late.
 Times are those of the kernel's receive stamp (SO_TIMESTAMPNS) against the moment before the sending call.
 """
 
@@ -11,7 +12,9 @@ import struct
 import time
 from dataclasses import dataclass, field
 
-QUIET_S = 0.25
+# Longer than the service is silent while it looks something up between two prompts: after a second it says so. Who
+# takes a shorter pause for the end presses into the next prompt, and is one key ahead from then on.
+QUIET_S = 1.2
 SO_TIMESTAMPNS = 35
 END_S = 1.5  # so long nothing: it waits for the caller
 EARLY_NS = 1_000_000_000
@@ -58,6 +61,8 @@ class Probe:
             self._wait_for_quiet()
             pressed_ns = self._press(key)
             heard = self._next_packet(ANSWER_WITHIN_S)
+            while heard is not None and heard < pressed_ns:
+                heard = self._next_packet(ANSWER_WITHIN_S)
             if heard is None:
                 timing.silent += 1
             else:
