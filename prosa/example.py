@@ -5,12 +5,16 @@ from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
+from ura import sla
 from ura.errors import Unavailable
 from ura.prompts import load_yaml, name_key
+from ura.queues import Span
 
 Json = Any
 PAGE = Path(__file__).parent / "example.yaml"
+ZONE = ZoneInfo("America/Sao_Paulo")
 LETTERS = {"2": "abc", "3": "def", "4": "ghi", "5": "jkl", "6": "mno", "7": "pqrs", "8": "tuv", "9": "wxyz"}
 KEYPAD = {letter: digit for digit, letters in LETTERS.items() for letter in letters}
 
@@ -52,6 +56,8 @@ class ExampleProvider:
                 return {"plans": self._plans.get(args["audience"], [])}
             case "opening":
                 return self._opening()
+            case "deadline":
+                return self._deadline(float(args["hours"]))
             case "recent_calls":
                 return {"count": 0}
             case "outage_for_caller":
@@ -98,6 +104,13 @@ class ExampleProvider:
         while day.weekday() not in self._hours["weekdays"]:
             day += timedelta(days=1)
         return {"open": False, "opens_at": datetime.combine(day, opens).isoformat(timespec="minutes")}
+
+    def _deadline(self, hours: float) -> dict[str, Json]:
+        opens, closes = time.fromisoformat(self._hours["opens"]), time.fromisoformat(self._hours["closes"])
+        week = [Span(day, opens, closes) for day in self._hours["weekdays"]]
+        start = self.now.replace(tzinfo=self.now.tzinfo or ZONE)
+        found = sla.deadline_of(week, start, timedelta(hours=hours), zone=ZONE, is_holiday=lambda day: False)
+        return {"until": found.isoformat() if found else None}
 
 
 def _listed(rows: list[dict[str, Json]]) -> dict[str, Json]:

@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import calls, coverage, queues
+from ura import calls, coverage, queues, sla
 from ura.coverage import Place
 from ura.db import Sessions
 from ura.errors import Unavailable, UraError
@@ -119,6 +119,18 @@ class Lookups:
         opens_at = found.opens_at.strftime("%Y-%m-%dT%H:%M") if found.opens_at else None
         return {"open": found.open, "opens_at": opens_at}
 
+    async def _deadline(self, session: AsyncSession, args: Args) -> dict[str, Json]:
+        """`until`: local, with its zone; null when nobody comes in time to keep any promise."""
+        found = await sla.deadline(
+            session,
+            str(args["queue"]),
+            now=self._now(),
+            hours=float(args["hours"]),
+            zone=self._zone,
+            state_uf=self._uf,
+        )
+        return {"until": found.isoformat() if found else None}
+
     async def _max_wait(self, session: AsyncSession, args: Args) -> dict[str, Json]:
         return {"seconds": await queues.max_wait_s(session, str(args["queue"]))}
 
@@ -139,6 +151,7 @@ class Lookups:
         "neighbourhood": _neighbourhood,
         "plans": _plans,
         "opening": _opening,
+        "deadline": _deadline,
         "max_wait": _max_wait,
         "talk_time": _talk_time,
         "recent_calls": _recent_calls,

@@ -48,6 +48,18 @@ class Span:
     closes: time
 
 
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    """`spans` None: always. `town_days`: what only the town keeps, on the days that were asked about."""
+
+    spans: tuple[Span, ...] | None
+    town_days: frozenset[date]
+    state_uf: str
+
+    def is_holiday(self, day: date) -> bool:
+        return day in self.town_days or day in public_holidays(self.state_uf, day.year)
+
+
 # One row a span; a queue without a timetable, or with one that has no spans, gives one row without a weekday.
 _HOURS = (
     select(Queue.business_hours, BusinessHours.weekday, BusinessHours.opens, BusinessHours.closes)
@@ -65,18 +77,24 @@ async def opening(session: AsyncSession, queue: str, now: datetime, *, zone: Zon
     3. Otherwise the spans of the weekday count, `closes` not included.
     4. The next opening is sought two weeks ahead.
     """
+    today = now.astimezone(zone).date()
+    last = today + timedelta(days=LOOK_AHEAD_DAYS)
+    found = await timetable(session, queue, first=today, last=last, state_uf=state_uf)
+    if found.spans is None:
+        return Opening(open=True)
+    return opening_of(found.spans, now, zone=zone, is_holiday=found.is_holiday)
+
+
+async def timetable(session: AsyncSession, queue: str, *, first: date, last: date, state_uf: str) -> Timetable:
+    """When somebody answers for the queue, from `first` to `last`. Raises QueueNotFound."""
     rows = (await session.execute(_HOURS, {"queue": queue})).all()
     if not rows:
         raise QueueNotFound(f"There is no queue '{queue}'.")
     if not rows[0].business_hours:
-        return Opening(open=True)
-    spans = [Span(row.weekday, row.opens, row.closes) for row in rows if row.weekday is not None]
-    today = now.astimezone(zone).date()
-    last = today + timedelta(days=LOOK_AHEAD_DAYS)
-    own = frozenset(await session.scalars(_TOWN_DAYS, {"first": today, "last": last}))
-    return opening_of(
-        spans, now, zone=zone, is_holiday=lambda day: day in own or day in public_holidays(state_uf, day.year)
-    )
+        return Timetable(None, frozenset(), state_uf)
+    spans = tuple(Span(row.weekday, row.opens, row.closes) for row in rows if row.weekday is not None)
+    own = await session.scalars(_TOWN_DAYS, {"first": first, "last": last})
+    return Timetable(spans, frozenset(own), state_uf)
 
 
 def opening_of(spans: Iterable[Span], now: datetime, *, zone: ZoneInfo, is_holiday: Callable[[date], bool]) -> Opening:
@@ -90,12 +108,20 @@ def opening_of(spans: Iterable[Span], now: datetime, *, zone: ZoneInfo, is_holid
         for span in spans:
             if span.weekday != day.weekday():
                 continue
-            opens, closes = _moments(span, day, zone)
+            opens, closes = moments(span, day, zone)
             if opens <= now < closes:
                 return Opening(open=True)
             if now < opens and (next_opening is None or opens < next_opening):
                 next_opening = opens
     return Opening(open=False, opens_at=next_opening.astimezone(zone) if next_opening else None)
+
+
+def moments(span: Span, day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """When the span opens and closes on that day, in UTC."""
+    last_day = day + timedelta(days=1) if span.closes == time(0) else day
+    opens = datetime.combine(day, span.opens, zone)
+    closes = datetime.combine(last_day, span.closes, zone)
+    return opens.astimezone(UTC), closes.astimezone(UTC)
 
 
 @lru_cache(maxsize=64)
@@ -199,10 +225,3 @@ async def settle_callback(session: AsyncSession, callback_id: str, *, state: Cal
 
 def _days(first: date) -> Iterator[date]:
     return (first + timedelta(days=ahead) for ahead in range(LOOK_AHEAD_DAYS + 1))
-
-
-def _moments(span: Span, day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    last_day = day + timedelta(days=1) if span.closes == time(0) else day
-    opens = datetime.combine(day, span.opens, zone)
-    closes = datetime.combine(last_day, span.closes, zone)
-    return opens.astimezone(UTC), closes.astimezone(UTC)

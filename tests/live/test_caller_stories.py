@@ -31,7 +31,7 @@ from tests.live.caller_stories import MOBILE_FOR_NEWS, PEOPLE, WORLD, Told
 from tests.live.conftest import House, eventually, start_house, stop_house
 from tests.live.drills.tools import token
 from tests.live.test_erp_stories import simulator
-from ura import billing, boleto, pix, speech
+from ura import billing, boleto, pix, sla, speech
 from ura.db import Base
 from ura.demo.subscribers import DemoSubscriber
 from ura.erp import Kind, SendChannel, Subscriber
@@ -293,6 +293,14 @@ def local(house: House, moment: datetime) -> datetime:
     return moment.astimezone(house.settings.zone).replace(tzinfo=None)
 
 
+async def deadline(house: House, start: datetime, hours: int) -> datetime:
+    async with house.sessions() as session:
+        zone, uf = house.settings.zone, house.settings.state_uf
+        found = await sla.deadline(session, "l1", now=start, hours=hours, zone=zone, state_uf=uf)
+    assert found
+    return found
+
+
 def assert_said(told: Told, key: str, spoken: Spoken, call: Call) -> None:
     """A value, right after a prompt."""
     today = local(told.house, call.opened_at).date()
@@ -333,15 +341,17 @@ async def test_who_is_blocked_is_unlocked_once_and_the_second_call_changes_nothi
 
 
 async def test_without_light_one_visit_is_asked_for_with_the_time_that_was_told(house: House, tale: Tale) -> None:
-    for name, hours in (("LOS", 24), ("weak signal", 48)):
+    """Counted while somebody works: the same rule, from the call's beginning and from its end."""
+    for name, hours in (("LOS", 10), ("weak signal", 20)):
         call = await record_of(house, tale(name))
         [request] = await rows(house, ErpRequest, ErpRequest.call_id == call.id)
         [visit] = await rows(house, Ticket, Ticket.id == request.result["reference"])
         promised = datetime.fromisoformat(request.args["at"])
-        assert timedelta(hours=hours) <= promised - call.opened_at <= timedelta(hours=hours + 1)
+        assert call.ended_at
+        assert await deadline(house, call.opened_at, hours) <= promised <= await deadline(house, call.ended_at, hours)
         assert (visit.tier, visit.status) == (Tier.L2, TicketStatus.OPEN)
         assert f"{promised:%d/%m/%Y %H:%M}" in visit.summary
-        assert_said(tale(name), "visit.opened", Spoken("moment", local(house, promised).isoformat()), call)
+        assert_said(tale(name), "visit.until", Spoken("moment", local(house, promised).isoformat()), call)
 
 
 async def test_a_call_about_an_outage_is_tied_to_it_and_closing_it_tells_who_asked(house: House, tale: Tale) -> None:

@@ -84,11 +84,32 @@ async def test_nobody_in_debt_hears_that_there_is_none(ring: Ring) -> None:
 
 async def test_without_light_nobody_is_told_to_restart_and_a_visit_is_promised(ring: Ring, sessions: Sessions) -> None:
     told = await ring(keys(SUPPORT, YES), CAIO)
-    told.hears("diagnose.los", "support.fiber_warning", "visit.opened", "day.tomorrow", "end.anything_else")
+    told.hears(
+        "diagnose.los", "support.fiber_warning", "visit.opened", "visit.until", "day.tomorrow", "end.anything_else"
+    )
     assert not any(key.startswith(("support.restart", "support.no_signal", "steps.")) for key in told.heard)
     async with sessions() as session:
         visit = (await session.scalars(select(Ticket).where(Ticket.tier == Tier.L2))).one()
     assert visit.summary.startswith("Sem sinal")
+
+
+async def test_at_two_in_the_morning_the_visit_is_promised_for_when_somebody_works(
+    ring: Ring, sessions: Sessions
+) -> None:
+    """Ten hours of work from Sunday on are Monday's; what is told is what stands in the ticket."""
+    told = await ring(keys(SUPPORT, YES), CAIO, now=SUNDAY_02H)
+    told.hears("visit.opened", "visit.until", "day.tomorrow", "hour.at.18", "end.anything_else")
+    async with sessions() as session:
+        visit = (await session.scalars(select(Ticket).where(Ticket.tier == Tier.L2))).one()
+    assert "23/11/2026 18:00" in visit.summary
+
+
+async def test_without_a_calendar_a_visit_is_asked_for_and_no_time_promised(ring: Ring, sessions: Sessions) -> None:
+    told = await ring(keys(SUPPORT, YES), CAIO, fails=["deadline"])
+    told.hears("visit.opened", "end.anything_else")
+    assert "visit.until" not in told.heard
+    async with sessions() as session:
+        assert (await session.scalars(select(Ticket).where(Ticket.tier == Tier.L2))).one()
 
 
 async def test_a_weak_signal_is_for_a_technician(ring: Ring, sessions: Sessions) -> None:

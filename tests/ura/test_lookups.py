@@ -21,6 +21,19 @@ def lookups_at(sessions: Sessions, settings: Settings, now: datetime = NOON) -> 
     return Lookups(sessions, settings, now=lambda: now)
 
 
+async def test_by_when_a_visit_can_come_is_local_and_null_when_nobody_ever_comes(
+    sessions: Sessions, settings: Settings
+) -> None:
+    async with sessions.begin() as session:
+        session.add(Queue(key="noc", title="Plantão", business_hours=""))
+        session.add(Queue(key="nobody", title="?", business_hours="missing"))
+    ask = lookups_at(sessions, settings)
+    assert await ask("deadline", {"queue": "noc", "hours": 10}) == {"until": "2026-11-23T22:00:00-03:00"}
+    assert await ask("deadline", {"queue": "nobody", "hours": 10}) == {"until": None}
+    with pytest.raises(Unavailable):
+        await ask("deadline", {"queue": "gone", "hours": 10})
+
+
 async def test_a_caller_finds_the_plans_of_the_neighbourhood(sessions: Sessions, settings: Settings) -> None:
     async with sessions.begin() as session:
         city = await make_city(session)

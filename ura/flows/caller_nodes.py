@@ -172,7 +172,8 @@ class ErpTicket(AsksErp):
     """Opens a ticket, or a visit, for the fact `contract` in the provider's system. `subject` and `text` are
     Portuguese, for who reads them there.
 
-    Leaves the fact `erp_ticket`: `reference`, and `until`, the moment `within_hours` from now, for a slot.
+    Leaves the fact `erp_ticket`: `reference`, and of a visit `until`, for a slot: the moment at which somebody has
+    worked `within_hours`, by the opening hours of the queue `hours_of`; null when nobody knows.
     """
 
     type: Literal["erp_ticket"] = "erp_ticket"
@@ -180,7 +181,8 @@ class ErpTicket(AsksErp):
     what: Literal["ticket", "visit"] = "ticket"
     subject: str = Field(min_length=1, max_length=100)
     text: str = Field(default="", max_length=300)
-    within_hours: int = Field(default=48, ge=1, le=240)
+    within_hours: int = Field(default=16, ge=1, le=240)
+    hours_of: str = Field(default="l1", pattern=r"^[a-z0-9][a-z0-9_-]*$")
     on: ErpTicketEdges
 
 

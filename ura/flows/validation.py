@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from ura import privacy
 from ura.flows import law, mistakes
-from ura.flows.caller_nodes import Identify, Invoices, Outage
+from ura.flows.caller_nodes import ErpTicket, Identify, Invoices, Outage
 from ura.flows.engine.compiled import compile_flow
 from ura.flows.graph import Edge, Graph
 from ura.flows.mistakes import FlowInvalid, FlowMistake
@@ -221,6 +221,9 @@ def _node(flow: Flow, node: BaseNode, known: Known) -> Iterator[FlowMistake]:
         case Queue() | Hours() | Ticket() | Callback():
             if known.queues is not None and node.queue not in known.queues:
                 yield mistakes.QueueUnknown(flow.key, node.key, queue=node.queue)
+        case ErpTicket():
+            if known.queues is not None and node.hours_of not in known.queues:
+                yield mistakes.QueueUnknown(flow.key, node.key, queue=node.hours_of)
 
 
 def _way_out(flow: Flow, node: Menu | Collect) -> Iterator[FlowMistake]:

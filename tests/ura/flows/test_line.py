@@ -247,21 +247,29 @@ def test_nobody_unknown_resets_a_session() -> None:
 # -- a visit
 
 
-def visiting(**facts: Json) -> Talk:
-    node = {"type": "erp_ticket", "what": "visit", "subject": "Sem sinal", "within_hours": 24}
-    return at(node, "opened", "queued", "failed", **facts)
+DUE = "2026-11-24T10:00:00-03:00"
 
 
-def test_a_visit_is_asked_for_and_its_time_told_on_the_hour() -> None:
-    """And written into what is asked for: whoever has to come must know it, too."""
-    talk = visiting(now="2026-11-22T10:20:31-03:00")
-    args = ABOUT | {"tell": "+5516999990000", "subject": "Sem sinal", "text": "", "at": "2026-11-23T11:00:00-03:00"}
+def visiting(until: Json = DUE, **facts: Json) -> Talk:
+    """Up to the wish; `until`: what the house says can be kept."""
+    node = {"type": "erp_ticket", "what": "visit", "subject": "Sem sinal", "within_hours": 10, "hours_of": "campo"}
+    talk = at(node, "opened", "queued", "failed", **facts)
+    if isinstance(talk.effect, Lookup):
+        assert talk.effect == Lookup("deadline", {"queue": "campo", "hours": 10}, "system.one_moment")
+        talk.hears(LookupDone("deadline", {"until": until}))
+    return talk
+
+
+def test_a_visit_is_asked_for_by_the_moment_that_is_told() -> None:
+    """Whoever has to come must know it, too."""
+    talk = visiting()
+    args = ABOUT | {"tell": "+5516999990000", "subject": "Sem sinal", "text": "", "at": DUE}
     wish = {"operation": "open_order", "args": args}
     assert talk.effect == Act("request_erp", wish, "it:request_erp:2", "system.one_moment")
     talk.hears(ActDone("request_erp", {"request_id": "r1"}))
     talk.hears(LookupDone("erp_result", {"state": "done", "result": {"reference": "OS-1"}}))
     assert talk.prompts == ["say.opened"]
-    assert talk.state.facts["erp_ticket"] == {"reference": "OS-1", "until": "2026-11-23T11:00"}
+    assert talk.state.facts["erp_ticket"] == {"reference": "OS-1", "until": "2026-11-24T10:00"}
 
 
 @pytest.mark.parametrize(
@@ -287,12 +295,32 @@ def test_a_take_over_in_the_middle_asks_for_the_same_visit() -> None:
     assert talk.effect == first
 
 
-def test_a_clock_that_nobody_can_read_promises_no_time() -> None:
-    talk = visiting(now="soon")
+@pytest.mark.parametrize("until", [None, "soon", "2026-11-24T10:00", 7])
+def test_where_nobody_knows_when_somebody_can_come_no_time_is_promised(until: Json) -> None:
+    talk = visiting(until)
+    assert isinstance(talk.effect, Act)
+    assert talk.effect.args["args"]["at"] is None
     talk.hears(ActDone("request_erp", {"request_id": "r1"}))
     talk.hears(LookupDone("erp_result", {"state": "done", "result": {"reference": "OS-1"}}))
-    assert talk.state.facts["erp_ticket"]["until"] is None
+    assert talk.state.facts["erp_ticket"] == {"reference": "OS-1", "until": None}
+
+
+def test_a_calendar_that_cannot_be_read_does_not_keep_the_visit_from_being_asked_for() -> None:
+    node = {"type": "erp_ticket", "what": "visit", "subject": "Sem sinal"}
+    talk = at(node, "opened", "queued", "failed")
+    talk.hears(LookupFailed("deadline", "away"))
+    assert isinstance(talk.effect, Act)
+    assert talk.effect.args["args"]["at"] is None
 
 
 def test_a_ticket_needs_to_know_for_whom() -> None:
     assert visiting(contract={}).prompts == ["say.failed"]
+
+
+def test_a_ticket_that_is_no_visit_promises_nothing() -> None:
+    talk = at({"type": "erp_ticket", "subject": "Lenta"}, "opened", "queued", "failed")
+    assert isinstance(talk.effect, Act)
+    assert talk.effect.args["operation"] == "open_ticket"
+    talk.hears(ActDone("request_erp", {"request_id": "r1"}))
+    talk.hears(LookupDone("erp_result", {"state": "done", "result": {"reference": "T-1"}}))
+    assert talk.state.facts["erp_ticket"] == {"reference": "T-1", "until": None}

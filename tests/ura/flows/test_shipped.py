@@ -59,6 +59,7 @@ HOUSE = {  # where all is well
     "may_unlock": {"verdict": "allowed"},
     "promise_days": {"days": ["2026-11-24"]},
     "service_first": {"matter": ""},
+    "deadline": {"until": "2026-11-23T18:00:00-03:00"},
     "session_back": {"state": "online"},
     "erp_result": {"state": "queued", "result": None},
 }
@@ -83,6 +84,7 @@ ELSE = {  # and what it may say as well
     "may_unlock": [{"verdict": "used_this_period"}, {"unsupported": True}],
     "service_first": [{"matter": matter} for matter in ("outage", "open_ticket", "bad_rating")],
     "session_back": [{"state": "offline"}],
+    "deadline": [{"until": None}],
     "erp_result": [{"state": "done", "result": SETTLED}, {"state": "done", "result": {}}],
 }
 READS_ITSELF = ("plans", "read_line")  # what is asked for there is long, and silence goes on with it
@@ -157,7 +159,11 @@ def places() -> list[tuple[State, Effect]]:
         if hasattr(provedor().nodes.get(state.node), "still"):  # it matters there who calls, and nowhere else
             facts += [str(state.facts.get("subscriber", {}).get("level")), str(state.facts.get("misses"))]
             offered = state.data.get("contracts") or []
-            facts += [state.data.get("verdict"), *((one.get("segment"), one.get("status")) for one in offered)]
+            facts += [
+                state.data.get("verdict"),
+                state.data.get("until"),
+                *((one.get("segment"), one.get("status")) for one in offered),
+            ]
         answers = str(state.data.get("answers")) if state.node == "lights" else ""  # the flow decides on them
         at = (state.node, state.phase, state.data.get("at"), state.data.get("page"), answers, type(effect))
         place = (*at, *facts, state.mode, state.protocol_given, state.silences)

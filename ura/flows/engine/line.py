@@ -1,6 +1,6 @@
 """It is not working: what the line says, an outage told, the session reset, a visit asked for."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from ura.flows.caller_nodes import Diagnose, ErpTicket, Outage, SessionReset
 from ura.flows.effects import Lookup, Play, Prompt, Spoken
@@ -173,7 +173,7 @@ def hear_session(c: Cursor, node: SessionReset, event: Event) -> Move | None:
             return move
 
 
-# -- ticket, visit
+# -- ticket: (of a visit: deadline) → wished → waiting
 
 
 def put_ticket(c: Cursor, node: ErpTicket) -> Move:
@@ -181,20 +181,25 @@ def put_ticket(c: Cursor, node: ErpTicket) -> Move:
         return put_wish(c, node)
     if not may(c, node):
         return c.to(node.on.failed)
-    said: dict[str, Json] = {"subject": node.subject, "text": node.text}
-    if node.what == "ticket":
-        return make_wish(c, node, "open_ticket", **said)
-    until = _promised(c, node)  # who has to come must know what the caller was told
-    return make_wish(c, node, "open_order", **said, at=until.isoformat() if until and until.tzinfo else None)
+    if node.what == "visit":
+        return Lookup("deadline", {"queue": node.hours_of, "hours": node.within_hours}, node.filler)
+    return make_wish(c, node, "open_ticket", subject=node.subject, text=node.text)
 
 
 def hear_ticket(c: Cursor, node: ErpTicket, event: Event) -> Move | None:
+    if not c.phase:
+        match event:
+            case LookupDone("deadline", result):
+                return _ask_visit(c, node, _moment(result.get("until")))
+            case LookupFailed():
+                return _ask_visit(c, node, None)
+        return None
     match hear_wish(c, node, event):
         case Settled("done", result) if result.get("reference"):
-            c.facts["erp_ticket"] = {"reference": result["reference"], "until": _until(c, node)}
+            c.facts["erp_ticket"] = {"reference": result["reference"], "until": _until(c)}
             return c.to(node.on.opened)
         case Settled("queued"):
-            c.facts["erp_ticket"] = {"until": _until(c, node)}
+            c.facts["erp_ticket"] = {"until": _until(c)}
             return c.to(node.on.queued)
         case Settled():
             return c.to(node.on.failed)
@@ -202,19 +207,25 @@ def hear_ticket(c: Cursor, node: ErpTicket, event: Event) -> Move | None:
             return move
 
 
-def _until(c: Cursor, node: ErpTicket) -> str | None:
-    """As it is spoken: local, without its zone."""
-    until = _promised(c, node)
-    return until.replace(tzinfo=None).isoformat(timespec="minutes") if until else None
+def _ask_visit(c: Cursor, node: ErpTicket, until: datetime | None) -> Move:
+    """Who has to come must know what the caller is told: one moment for both."""
+    c.data["until"] = until.isoformat() if until else None
+    return make_wish(c, node, "open_order", subject=node.subject, text=node.text, at=c.data["until"])
 
 
-def _promised(c: Cursor, node: ErpTicket) -> datetime | None:
-    """What may be promised, on the hour: nobody remembers minutes."""
+def _moment(told: Json) -> datetime | None:
+    """None: not known, or not a moment that both sides would understand alike."""
     try:
-        until = datetime.fromisoformat(str(c.facts.get("now"))) + timedelta(hours=node.within_hours, minutes=59)
+        moment = datetime.fromisoformat(str(told))
     except ValueError:
         return None
-    return until.replace(minute=0, second=0, microsecond=0)
+    return moment if moment.tzinfo else None
+
+
+def _until(c: Cursor) -> str | None:
+    """As it is spoken: local, without its zone."""
+    until = _moment(c.data.get("until"))
+    return until.replace(tzinfo=None).isoformat(timespec="minutes") if until else None
 
 
 HANDLERS: dict[type[BaseNode], Handler] = {
