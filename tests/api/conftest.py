@@ -9,6 +9,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 
 from api.main import build
 from ura import users
@@ -19,11 +21,14 @@ from ura.users import Permission
 
 PASSWORD = "correct horse battery"
 HERE = "http://panel.test"
+# What a password costs whoever guesses is shown in tests/ura/test_users.py; here it would be most of the work.
+CHEAP = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
 Client = Callable[..., Any]
 
 
 @pytest.fixture
-async def app(settings: Settings, sessions: Sessions) -> AsyncIterator[FastAPI]:
+async def app(settings: Settings, sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
+    monkeypatch.setattr(users, "_hasher", CHEAP)
     app = build(settings)
     async with app.router.lifespan_context(app):
         yield app

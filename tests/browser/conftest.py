@@ -1,23 +1,20 @@
 """A real uvicorn on a free port and a real Chromium, with everything the pages complain about written down."""
 
 import asyncio
-import os
 import shutil
-import signal
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
-from tests.api.conftest import PASSWORD
+from api.main import make_server
+from tests.api.conftest import CHEAP, PASSWORD
 from ura import users
 from ura.db import Sessions
 from ura.models import Role
-from ura.settings import ROOT, Settings
+from ura.settings import Settings
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -72,36 +69,23 @@ def database_url(sqlite_template: Path, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def server(settings: Settings, sessions: Sessions) -> AsyncIterator[str]:
-    """The browser door in its own process; stops within its time when told to."""
+async def server(settings: Settings, sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+    """The browser door on its port, as api.main serves it. (As a process it is in tests/api/test_live.py.)"""
+    monkeypatch.setattr(users, "_hasher", CHEAP)
     async with sessions.begin() as session:
         for role in (Role.ADMIN, Role.TECHNICIAN):
             email = f"{role}@provedor.test"
             await users.create_user(session, email=email, name=email, role=role, password=PASSWORD, actor="test")
-    given = {"PROSA_STATE_DIR": settings.state_dir, "PROSA_DATABASE_URL": settings.db_url}
-    given |= {"PROSA_HTTP_PORT": settings.http_port, "PROSA_ENVIRONMENT": "development"}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "api.main", cwd=ROOT, env=os.environ | {name: str(value) for name, value in given.items()}
-    )
-    address = f"http://127.0.0.1:{settings.http_port}"
-    try:
-        async with asyncio.timeout(30), httpx.AsyncClient() as client:
-            while not await _answers(client, address):
-                assert process.returncode is None, "the server did not start"
-        yield address
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
+    door = make_server(settings)
+    serving = asyncio.create_task(door.serve())
+    async with asyncio.timeout(30):
+        while not door.started:
+            assert not serving.done(), "the server did not start"
+            await asyncio.sleep(0.01)
+    yield f"http://127.0.0.1:{settings.http_port}"
+    door.should_exit = True
     async with asyncio.timeout(10):
-        assert await process.wait() in (0, -signal.SIGTERM)
-
-
-async def _answers(client: httpx.AsyncClient, address: str) -> bool:
-    try:
-        return (await client.get(f"{address}/api/v1/health")).status_code == 200
-    except httpx.TransportError:
-        await asyncio.sleep(0.1)
-        return False
+        await serving
 
 
 @pytest.fixture

@@ -46,6 +46,12 @@ async def test_short_passwords_and_taken_names_are_refused_with_what_to_do(sessi
             await users.create_user(session, email="c@d", name="C", role=Role.OWNER, password="short", actor="t")
 
 
+async def test_a_password_is_kept_as_a_hash_that_costs_memory_and_time(sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        user = await users.create_user(session, email="a@b", name="A", role=Role.OWNER, password="a" * 10, actor="t")
+    assert user.password_hash.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+
+
 async def test_a_session_lives_while_it_is_used_and_not_past_a_shift(sessions: Sessions) -> None:
     async with sessions.begin() as session:
         await users.first_admin(session)
