@@ -25,6 +25,8 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from ura.db import Sessions, make_engine, make_sessions
 from ura.migrate import upgrade
@@ -33,6 +35,20 @@ from ura.settings import Settings
 PR_SET_PDEATHSIG = 1
 INITDB_OPTIONS = ["-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"]
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
+# Begun first, the longest before the others: else one of two workers is at it when the other has nothing left to do.
+LONG = (
+    "tests/worker/test_a_bad_day_for_messages.py",
+    "tests/browser/",
+    "tests/ura/test_imports_people.py",
+    "tests/api/",
+    "tests/live/test_caller_stories.py",
+    "tests/live/drills/test_wrecked.py",
+    "tests/live/test_stories.py",
+    "tests/live/test_erp_stories.py",
+    "tests/live/test_queues.py",
+    "tests/live/drills/",
+)
+ONE_HOUSE = "tests/live/drills/hard_times/"  # its files share a fixture and its ports
 _names = count(1)
 
 
@@ -180,6 +196,27 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
         ami_port=free_port(),
         http_port=free_port(),
     )
+
+
+class ByFile(LoadFileScheduling):
+    """A file is one worker's, in the order of the files; so are files that share what there is one of."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return ONE_HOUSE if nodeid.startswith(ONE_HOUSE) else str(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    config.option.loadscopereorder = False  # xdist's own order is by the number of tests, which tells no length
+    return ByFile(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def length(item: pytest.Item) -> int:
+        return next((n for n, beginning in enumerate(LONG) if item.nodeid.startswith(beginning)), len(LONG))
+
+    items.sort(key=length)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
