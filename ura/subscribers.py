@@ -20,7 +20,7 @@ from typing import Self
 from uuid import uuid4
 
 import structlog
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import ColumnElement, Select, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import audit, documents
@@ -207,38 +207,32 @@ class Identification:
             await _one_after_the_other(session, caller)
             session.add(row)
             await session.flush()  # SQLite: the writer's lock from here on, so that what is counted is all there is
-            misses = await _count_misses(session, caller=caller, since=now - DAY) - 1
-            if await self._too_many(session, kind, subject=subject, caller=caller, misses=misses, now=now):
+            seen = await _count(session, subject=subject, caller=caller, now=now)
+            if self._too_many(kind, seen, caller=caller):
                 await session.delete(row)
                 return None
-            await self._tell(session, attempt_id, misses=misses, caller=caller, now=now)
-        return _Attempt(attempt_id, GROWTH_S[min(misses, len(GROWTH_S) - 1)])
+            await self._tell(session, attempt_id, seen, caller=caller, now=now)
+        return _Attempt(attempt_id, GROWTH_S[min(seen.of_caller - 1, len(GROWTH_S) - 1)])
 
-    async def _too_many(
-        self, session: AsyncSession, kind: AttemptKind, *, subject: str, caller: str, misses: int, now: datetime
-    ) -> bool:
-        if misses >= self._of_one(caller):
-            return True
-        if await _count_misses(session, since=now - BURST) > self._limits.total:
+    def _too_many(self, kind: AttemptKind, seen: "_Seen", *, caller: str) -> bool:
+        if seen.of_caller > self._of_one(caller) or seen.in_burst > self._limits.total:
             return True
         if kind is AttemptKind.FACTOR:
-            return await _count_misses(session, subject=subject, since=now - DAY) > self._limits.factor
-        people = await _count_people(session, caller=caller, since=now - DAY)
-        return people >= (self._limits.people if caller else self._limits.hidden)
+            return seen.on_subject > self._limits.factor
+        return seen.people >= (self._limits.people if caller else self._limits.hidden)
 
     def _of_one(self, caller: str) -> int:
         """Those who hide their number are one caller to us, and many in truth."""
         return self._limits.caller if caller else self._limits.hidden
 
-    async def _tell(self, session: AsyncSession, attempt_id: str, *, misses: int, caller: str, now: datetime) -> None:
+    async def _tell(self, session: AsyncSession, attempt_id: str, seen: "_Seen", *, caller: str, now: datetime) -> None:
         """Of the last miss before the lock, and of a burst: once, in log and audit."""
-        if misses + 1 == self._of_one(caller):
+        if seen.of_caller == self._of_one(caller):
             log.warning("a caller may not try more documents today and is sent to a person", attempt_id=attempt_id)
-            await _audit(session, LOCKED, attempt_id, misses=misses + 1, now=now)
-        total = await _count_misses(session, since=now - BURST)
-        if total > self._limits.alarm and not await _told_since(session, now - BURST):
-            log.error("somebody seems to try out documents", misses=total, minutes=BURST.seconds // 60)
-            await _audit(session, ALARM, attempt_id, misses=total, now=now)
+            await _audit(session, LOCKED, attempt_id, misses=seen.of_caller, now=now)
+        if seen.in_burst > self._limits.alarm and not await _told_since(session, now - BURST):
+            log.error("somebody seems to try out documents", misses=seen.in_burst, minutes=BURST.seconds // 60)
+            await _audit(session, ALARM, attempt_id, misses=seen.in_burst, now=now)
 
     async def _hit(self, attempt: "_Attempt", *, subject: str) -> None:
         row = update(IdentificationAttempt).where(IdentificationAttempt.id == attempt.id)
@@ -248,6 +242,17 @@ class Identification:
     async def _take_back(self, attempt: "_Attempt") -> None:
         async with self._sessions.begin() as session:
             await session.execute(delete(IdentificationAttempt).where(IdentificationAttempt.id == attempt.id))
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Misses, this try among them: of the caller in 24 h, of everybody in five minutes, on what was keyed in 24 h. And
+    how many people the caller has been in 24 h."""
+
+    of_caller: int
+    in_burst: int
+    on_subject: int
+    people: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,23 +299,23 @@ async def _one_after_the_other(session: AsyncSession, caller: str) -> None:
         )
 
 
-async def _count_misses(
-    session: AsyncSession, *, since: datetime, caller: str | None = None, subject: str | None = None
-) -> int:
-    query = select(func.count()).select_from(IdentificationAttempt)
-    query = query.where(IdentificationAttempt.at > since, IdentificationAttempt.hit.is_(False))
-    if caller is not None:
-        query = query.where(IdentificationAttempt.caller == caller)
-    if subject is not None:
-        query = query.where(IdentificationAttempt.subject == subject)
-    return await session.scalar(query) or 0
-
-
-async def _count_people(session: AsyncSession, *, caller: str, since: datetime) -> int:
-    query = select(func.count(IdentificationAttempt.subject.distinct())).where(
-        IdentificationAttempt.caller == caller, IdentificationAttempt.at > since, IdentificationAttempt.hit.is_(True)
+async def _count(session: AsyncSession, *, subject: str, caller: str, now: datetime) -> _Seen:
+    """All in one statement: on SQLite nobody else may write meanwhile."""
+    day, theirs = IdentificationAttempt.at > now - DAY, IdentificationAttempt.caller == caller
+    counts = (
+        _misses(day, theirs),
+        _misses(IdentificationAttempt.at > now - BURST),
+        _misses(day, IdentificationAttempt.subject == subject),
+        select(func.count(IdentificationAttempt.subject.distinct())).where(
+            theirs, day, IdentificationAttempt.hit.is_(True)
+        ),
     )
-    return await session.scalar(query) or 0
+    found = await session.execute(select(*(count.scalar_subquery() for count in counts)))
+    return _Seen(*found.one())
+
+
+def _misses(*of: ColumnElement[bool]) -> Select[int]:
+    return select(func.count()).select_from(IdentificationAttempt).where(IdentificationAttempt.hit.is_(False), *of)
 
 
 async def _told_since(session: AsyncSession, since: datetime) -> bool:
