@@ -58,9 +58,10 @@ CROWD = Walk("support_who", smooth=False, most_astray=0.1)  # it shall be a load
 OTHERS = replace(SALES, most_astray=0.05)
 NO_LIMIT = {"identify_misses": 10**6, "identify_alarm_misses": 10**6, "identify_total_misses": 10**6}
 SLOW_S = 6.0
-STATE_S = 40.0
+WARM_S = 60.0  # then the crowd is whole, and the first probe at its end: each key of the path is pressed as often
+STATE_S = 60.0
 SETTLE_S = 8.0  # then the crowd that hung on the last state is gone
-PROBE_EVERY_S = 0.7
+PROBE_EVERY_S = 1.5  # a call of theirs takes a minute, so 40 at once
 WELL, SLOW, STALLED = "well", "slow", "stalled"
 Say = Callable[[str], None]
 
@@ -95,7 +96,7 @@ class _Weather:
 
     @contextmanager
     def turning(self, cycles: int) -> Iterator[None]:
-        """Well and slow in turn, so often; at last stalled, to the end."""
+        """Well to warm up, well and slow in turn, so often; at last stalled, to the end."""
         thread = threading.Thread(target=self._turn, args=([WELL, SLOW] * cycles,), daemon=True)
         thread.start()
         try:
@@ -106,6 +107,8 @@ class _Weather:
             thread.join()
 
     def _turn(self, states: list[str]) -> None:
+        if self._over.wait(WARM_S):
+            return
         for state in [*states, STALLED]:
             self._erp.recover()
             if state is SLOW:
@@ -138,7 +141,7 @@ class _Side:
         self._numbers = count(FIRST_PROBE)
 
     def measure(self, *, cycles: int) -> list[Figure]:
-        probes = round((2 * cycles + 1) * STATE_S / PROBE_EVERY_S)
+        probes = round((WARM_S + (2 * cycles + 1) * STATE_S) / PROBE_EVERY_S)
         rate = HELD / CALL_S
         crowd = Load(self._folder, self._service.address, first_number=FIRST_CALLER)
         calls = round(rate * (probes * PROBE_EVERY_S + 150))
