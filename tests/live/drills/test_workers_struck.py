@@ -229,6 +229,7 @@ async def keys_during(house: House, work: Awaitable[object]) -> list[float]:
     return [ms for timing in timings for ms in timing.keys_ms]
 
 
+@pytest.mark.alone
 async def test_a_thousand_strangers_at_the_port_are_not_felt_by_callers(house: House, held: Crowd) -> None:
     chance = random.Random(21)
     kinds = [KINDS[n % len(KINDS)] for n in range(STRANGERS)]

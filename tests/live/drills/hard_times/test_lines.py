@@ -11,7 +11,7 @@ from tests.live.drills.hard_times.house import MAX_CALLS, HardTimes
 from tests.live.drills.tools import LANDLINE, channels, dropped, until
 from ura.models import Call
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.timeout(180)]
 
 
 async def test_callers_beyond_the_limit_get_503_and_the_others_notice_nothing(
