@@ -38,6 +38,9 @@ BURST = timedelta(minutes=5)
 KEPT = timedelta(days=90)
 FACTOR_DIGITS = 4
 LONGEST_CONTRACT = 15
+# Of a process. SQLite lets one write at a time: were every connection of the pool to wait for that, the lookups of
+# callers who identify nobody would wait for a connection.
+WRITING_AT_ONCE = 3
 ALARM = "identification.alarm"
 LOCKED = "identification.locked"
 
@@ -115,6 +118,7 @@ class Identification:
         self._clock = clock
         self._wait = wait
         self._usual_s = 0.0
+        self._writing = asyncio.Semaphore(WRITING_AT_ONCE)
 
     async def by_number(self, phone: str) -> Reply[tuple[Subscriber, ...]]:
         """Everybody with this number; nobody for a hidden one. Not counted: nothing was keyed."""
@@ -203,7 +207,7 @@ class Identification:
         now = self._now()
         attempt_id = uuid4().hex
         row = IdentificationAttempt(id=attempt_id, caller=caller, at=now, kind=kind, hit=False, subject=subject)
-        async with self._sessions.begin() as session:
+        async with self._writing, self._sessions.begin() as session:
             await _one_after_the_other(session, caller)
             session.add(row)
             await session.flush()  # SQLite: the writer's lock from here on, so that what is counted is all there is
@@ -236,11 +240,11 @@ class Identification:
 
     async def _hit(self, attempt: "_Attempt", *, subject: str) -> None:
         row = update(IdentificationAttempt).where(IdentificationAttempt.id == attempt.id)
-        async with self._sessions.begin() as session:
+        async with self._writing, self._sessions.begin() as session:
             await session.execute(row.values(hit=True, subject=subject))
 
     async def _take_back(self, attempt: "_Attempt") -> None:
-        async with self._sessions.begin() as session:
+        async with self._writing, self._sessions.begin() as session:
             await session.execute(delete(IdentificationAttempt).where(IdentificationAttempt.id == attempt.id))
 
 

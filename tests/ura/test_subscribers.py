@@ -8,7 +8,7 @@ from datetime import timedelta
 from io import StringIO
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from tests.factories import NOON, later
 from tests.fake_erp import FakeErp, for_ever
@@ -102,6 +102,27 @@ async def test_a_number_finds_everybody_who_has_it(house: House) -> None:
     assert await house.count() == 0
     house.erp.cannot.add("find_by_phone")
     assert isinstance(await house.who.by_number(CALLER), Unsupported)
+
+
+async def test_many_who_identify_themselves_at_once_leave_connections_to_everybody_else(house: House) -> None:
+    out, most = 0, 0
+    pool = house.sessions.kw["bind"].sync_engine
+
+    @event.listens_for(pool, "checkout")
+    def _taken(*_: object) -> None:
+        nonlocal out, most
+        out += 1
+        most = max(most, out)
+
+    @event.listens_for(pool, "checkin")
+    def _given_back(*_: object) -> None:
+        nonlocal out
+        out -= 1
+
+    found = await asyncio.gather(*(house.keyed(UNKNOWN, f"+551191111{n:04d}") for n in range(20)))
+    assert not any(each.locked or each.subscriber for each in found)
+    assert await house.count() == 20
+    assert 0 < most <= subscribers.WRITING_AT_ONCE
 
 
 async def test_a_right_document_is_found_at_once_and_is_no_miss(house: House) -> None:
