@@ -21,6 +21,7 @@ from api.metrics import Measure, Metrics
 from api.reader import Reader
 from api.reference import Documented
 from api.routes import (
+    callbacks,
     calls,
     coverage,
     flows,
@@ -30,6 +31,7 @@ from api.routes import (
     messages,
     outages,
     panel,
+    panel_callbacks,
     panel_messages,
     panel_outages,
     recordings,
@@ -100,13 +102,14 @@ def build(config: Settings) -> FastAPI:
     app.state.pages = pages.Pages(config.zone)
     errors.install(app)
     api = APIRouter(prefix="/api/v1")
-    for noun in (calls, recordings, leads, tickets, outages, messages, coverage, flows, health):
+    for noun in (calls, recordings, leads, tickets, callbacks, outages, messages, coverage, flows, health):
         api.include_router(noun.router)
     api.include_router(messages.opt_out_router)
     api.include_router(reference.router)
     app.include_router(api)
     app.include_router(panel.router)
     app.include_router(panel_outages.router)
+    app.include_router(panel_callbacks.router)
     app.include_router(panel_messages.router)
     app.include_router(health.metrics_router)
     app.include_router(hooks.router)

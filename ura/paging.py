@@ -1,4 +1,5 @@
-"""Lists by moment, newest first, page by page. A cursor is the place of the last row seen; new rows do not shift it."""
+"""Lists by moment, page by page, newest first unless told otherwise. A cursor is the place of the last row seen; new
+rows do not shift it."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
@@ -34,14 +35,17 @@ async def fetch(
     by: tuple[InstrumentedAttribute[datetime], InstrumentedAttribute[str]],
     cursor: str,
     limit: int,
+    oldest_first: bool = False,
 ) -> Page[Row]:
     """One page of the rows that meet all conditions. `by` is the moment and the id that the table is indexed on."""
     limit = max(1, min(limit, LARGEST_PAGE))
     moment, key = by
     query = select(model).where(*conditions)
     if cursor:
-        query = query.where(tuple_(moment, key) < tuple_(*_decode(cursor)))
-    rows = (await session.scalars(query.order_by(moment.desc(), key.desc()).limit(limit + 1))).all()
+        place, seen = tuple_(moment, key), tuple_(*_decode(cursor))
+        query = query.where(place > seen if oldest_first else place < seen)
+    order = (moment, key) if oldest_first else (moment.desc(), key.desc())
+    rows = (await session.scalars(query.order_by(*order).limit(limit + 1))).all()
     if len(rows) <= limit:
         return Page(rows, "")
     last = rows[limit - 1]

@@ -11,9 +11,10 @@ import holidays
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import upsert
-from ura.errors import NotFound
+from ura import paging, upsert
+from ura.errors import NotFound, Refused
 from ura.models import Attendant, BusinessHours, Call, Callback, CallbackState, Holiday, Queue
+from ura.paging import Page
 from ura.upsert import Row
 
 LOOK_AHEAD_DAYS = 14
@@ -29,6 +30,22 @@ class QueueNotFound(NotFound):
 
 class CallbackNotFound(NotFound):
     code = "callback-not-found"
+
+
+class CallbackAlreadySettled(Refused):
+    code = "callback-already-settled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackFilter:
+    """`due_at`: only those that may be made at this moment; `due_after`: only those that wait for a later one."""
+
+    due_at: datetime | None = None
+    due_after: datetime | None = None
+    state: CallbackState | None = None
+    queue: str = ""
+    phone: str = ""
+    call_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,23 +218,48 @@ async def request_callbacks(session: AsyncSession, rows: Sequence[Row]) -> None:
     await upsert.add_new(session, Callback, [{"state": CallbackState.WAITING, **row} for row in rows])
 
 
-async def list_due_callbacks(session: AsyncSession, *, now: datetime, limit: int = 100) -> Sequence[Callback]:
-    """Those we may ring now, the longest waiting first."""
-    query = select(Callback).where(Callback.state == CallbackState.WAITING, Callback.not_before_at <= now)
-    return (await session.scalars(query.order_by(Callback.not_before_at, Callback.id).limit(limit))).all()
+async def list_callbacks(
+    session: AsyncSession, *, filters: CallbackFilter | None = None, cursor: str = "", limit: int = 100
+) -> Page[Callback]:
+    """By the moment from which they may be made: of those that wait the earliest first, of all the latest first."""
+    wanted = filters or CallbackFilter()
+    conditions = paging.equal(Callback, wanted, ("state", "queue", "phone", "call_id"))
+    if wanted.due_at:
+        conditions.append(Callback.not_before_at <= wanted.due_at)
+    if wanted.due_after:
+        conditions.append(Callback.not_before_at > wanted.due_after)
+    oldest_first = bool(wanted.due_at or wanted.due_after)
+    if oldest_first:
+        conditions.append(Callback.state == CallbackState.WAITING)
+    by = (Callback.not_before_at, Callback.id)
+    return await paging.fetch(
+        session, Callback, conditions, by=by, cursor=cursor, limit=limit, oldest_first=oldest_first
+    )
 
 
-async def settle_callback(session: AsyncSession, callback_id: str, *, state: CallbackState, now: datetime) -> Callback:
-    """Done, or cancelled. Settling it again the same way changes nothing."""
+async def get_callback(session: AsyncSession, callback_id: str) -> Callback:
     callback = await session.get(Callback, callback_id)
     if callback is None:
         raise CallbackNotFound("There is no such callback.")
-    change = update(Callback).where(Callback.id == callback_id, Callback.state == CallbackState.WAITING)
-    await session.execute(
-        change.values(state=state, done_at=now).execution_options(synchronize_session=False),
-    )
-    await session.refresh(callback)
     return callback
+
+
+async def settle_callback(session: AsyncSession, callback_id: str, *, state: CallbackState, now: datetime) -> bool:
+    """It needs no more calls. False: it was settled so before, and nothing changes. Raises CallbackAlreadySettled when
+    it was settled otherwise, also when somebody else was faster by a moment."""
+    callback = await get_callback(session, callback_id)
+    change = (
+        update(Callback)
+        .where(Callback.id == callback_id, Callback.state == CallbackState.WAITING)
+        .values(state=state, done_at=now)
+        .returning(Callback.id)
+        .execution_options(synchronize_session=False)
+    )
+    settled = await session.scalar(change)
+    await session.refresh(callback)
+    if callback.state is not state:
+        raise CallbackAlreadySettled("Somebody has said already what came of this call.")
+    return settled is not None
 
 
 # -- inside ----------------------------------------------------------------------------------------------------------

@@ -39,6 +39,8 @@ class Permission(StrEnum):
     TICKETS_WRITE = "tickets:write"
     OUTAGES_READ = "outages:read"
     OUTAGES_WRITE = "outages:write"
+    CALLBACKS_READ = "callbacks:read"
+    CALLBACKS_WRITE = "callbacks:write"
     MESSAGES_READ = "messages:read"
     MESSAGES_WRITE = "messages:write"
     COVERAGE_READ = "coverage:read"
@@ -59,7 +61,7 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     Role.SUPERVISOR: frozenset(Permission) - {_P.USERS_MANAGE},
     Role.ATTENDANT: _EVERYBODY
     | {_P.TICKETS_WRITE, _P.LEADS_READ, _P.FLOWS_READ, _P.PHONES_SEE, _P.RECORDINGS_HEAR}
-    | {_P.MESSAGES_READ, _P.MESSAGES_WRITE},
+    | {_P.CALLBACKS_READ, _P.CALLBACKS_WRITE, _P.MESSAGES_READ, _P.MESSAGES_WRITE},
     # Technicians keep the network: they never see a customer's number, nor hear a customer.
     Role.TECHNICIAN: _EVERYBODY | {_P.TICKETS_WRITE, _P.OUTAGES_WRITE, _P.HEALTH_READ},
     # Owners see figures and paths, masked, and change nothing.

@@ -14,6 +14,7 @@ from ura.errors import BadInput, Unavailable
 from ura.journal import Journal, Record, read
 from ura.models import Category, LeadStatus, WaitingListEntry
 from ura.projection import apply_batch
+from ura.queues import CallbackFilter
 
 ZONE = ZoneInfo("America/Sao_Paulo")
 
@@ -87,8 +88,9 @@ async def test_what_the_flow_does_is_in_the_database_once_the_journal_is_applied
             == (results["open_ticket"]["protocol"], ticket.phone)
         )
         assert (await session.scalars(select(WaitingListEntry.neighbourhood_id))).all() == [7]
-        assert await queues.list_due_callbacks(session, now=later(19 * 3600)) == []
-        (callback,) = await queues.list_due_callbacks(session, now=later(20 * 3600))  # 08:00 here is 11:00 UTC
+        early, due = (CallbackFilter(due_at=later(hours * 3600)) for hours in (19, 20))  # 08:00 here is 11:00 UTC
+        assert (await queues.list_callbacks(session, filters=early)).items == []
+        (callback,) = (await queues.list_callbacks(session, filters=due)).items
         assert callback.phone == "+551133330009"
         messages = {message.kind: message for message in await outbox.claim(session, worker="w", now=NOON)}
         assert (messages["plans"].to, messages["plans"].payload) == (call.caller, {"plan_ids": [1, 2]})

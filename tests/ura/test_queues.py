@@ -13,6 +13,8 @@ from ura.models import Attendant, BusinessHours, CallbackState, Holiday, Queue
 from ura.projection import apply_batch
 from ura.prompts import load_texts
 from ura.queues import (
+    CallbackAlreadySettled,
+    CallbackFilter,
     CallbackNotFound,
     Opening,
     QueueNotFound,
@@ -172,12 +174,20 @@ async def test_a_callback_is_due_when_the_caller_was_told(sessions: Sessions) ->
     async with sessions.begin() as session:
         await apply_batch(session, [record, at_once, record])
     async with sessions.begin() as session:
-        assert [each.phone for each in await queues.list_due_callbacks(session, now=NOON)] == ["+5512"]
-        assert [each.phone for each in await queues.list_due_callbacks(session, now=later(60))] == ["+5512", "+5511"]
-        await queues.settle_callback(session, "a" * 32, state=CallbackState.DONE, now=later(61))
-        again = await queues.settle_callback(session, "a" * 32, state=CallbackState.CANCELLED, now=later(99))
-        assert (again.state, again.done_at) == (CallbackState.DONE, later(61))
-        assert [each.phone for each in await queues.list_due_callbacks(session, now=later(99))] == ["+5511"]
+
+        async def due(now: datetime) -> list[str]:
+            page = await queues.list_callbacks(session, filters=CallbackFilter(due_at=now))
+            return [each.phone for each in page.items]
+
+        assert await due(NOON) == ["+5512"]
+        assert await due(later(60)) == ["+5512", "+5511"]
+        assert await queues.settle_callback(session, "a" * 32, state=CallbackState.DONE, now=later(61))
+        assert not await queues.settle_callback(session, "a" * 32, state=CallbackState.DONE, now=later(99))
+        with pytest.raises(CallbackAlreadySettled):
+            await queues.settle_callback(session, "a" * 32, state=CallbackState.CANCELLED, now=later(99))
+        settled = await queues.get_callback(session, "a" * 32)
+        assert (settled.state, settled.done_at) == (CallbackState.DONE, later(61))
+        assert await due(later(99)) == ["+5511"]
         with pytest.raises(CallbackNotFound):
             await queues.settle_callback(session, "nobody", state=CallbackState.DONE, now=NOON)
 

@@ -11,6 +11,7 @@ from ura.models.types import Key, Phone, Uuid, word
 class CallbackState(StrEnum):
     WAITING = "waiting"
     DONE = "done"
+    UNREACHABLE = "unreachable"  # nobody answered, and it is not tried again
     CANCELLED = "cancelled"
 
 
