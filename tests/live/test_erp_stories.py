@@ -2,7 +2,8 @@
 provider's system does not answer.
 
 Four houses, each with its simulated system, live through the same evening at the same time: the stories; then the
-system stalls for ten seconds; then nobody listens there. The tests look at what was heard and done.
+system takes five seconds for one answer; then it stalls for ten; then nobody listens there. The tests look at what was
+heard and done.
 """
 
 import asyncio
@@ -38,7 +39,7 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(420)]
 SYSTEMS = ("sgp", "hubsoft", "ixc", "mkauth")
 SOON_S = 2.0  # so soon somebody who waits hears something
 ASKED_S = 12.0  # a question is given up in this time
-STALL_S = 10
+SLOW_S, STALL_S = 5, 10
 READY_S = 60
 Story = Callable[[House, Caller], Awaitable[Told]]
 
@@ -185,6 +186,14 @@ async def about_to_ask(house: House, phone: Caller) -> Told:
     return told
 
 
+async def invoices_after_all(told: Told) -> Told:
+    """Late, and true all the same."""
+    await told.call.press("1")
+    await told.hears("system.one_moment", "invoices.found")
+    await told.call.hang_up()
+    return told
+
+
 async def no_invoices(told: Told) -> Told:
     """What cannot be looked up is not "nothing"."""
     await told.call.press("1")
@@ -236,12 +245,21 @@ async def evening(one: Provider) -> None:
         )
         one.done = one.state()
         await one.next_month()
+        await is_slow(one, first)
         await stalls(one, first, second)
         await recovers(one)
         one.fault("refuse")
         await one.tell("away", newcomer(one.house, first, "suspended"))
         one.done_later = one.state()
         await tell_figures(one)
+
+
+async def is_slow(one: Provider, phone: Caller) -> None:
+    """The answer is there at last: within what a question may take, and long after a caller has begun to wonder."""
+    await one.tell("slow", about_to_ask(one.house, phone))
+    one.fault("stall_after", seconds=SLOW_S, times=1)
+    await one.go_on("slow", invoices_after_all)
+    one.fault("none")
 
 
 async def stalls(one: Provider, first: Caller, second: Caller) -> None:
@@ -349,6 +367,17 @@ def test_who_waits_for_a_stalled_system_hears_something_soon_and_then_the_truth(
     assert waited_s(told, "system.one_moment") <= SOON_S
     assert began(told, truth) - began(told, "system.one_moment") <= ASKED_S
     told.never("invoices.none", "unlock.granted", "unlock.not_blocked", "identify.not_found", "identify.missed")
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_who_waits_for_a_slow_system_hears_something_soon_and_then_the_answer(
+    providers: dict[str, Provider], system: str
+) -> None:
+    told = providers[system].heard("slow")
+    assert waited_s(told, "system.one_moment") <= SOON_S
+    [*_, (asked_at, _)] = told.call.keys
+    assert SLOW_S <= began(told, "invoices.found") - asked_at <= ASKED_S
+    told.never("invoices.none", "invoices.failed", "identify.failed")
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
