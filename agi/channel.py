@@ -1,11 +1,13 @@
 """The phone as the conductor sees it: play, collect, record. One AGI command an effect, any key cuts any prompt."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from agi.session import NotPlayed, Session, quote
 from agi.sounds import SILENCE, Sound, Sounds
 from ura.errors import HungUp
+from ura.flows.conduct import OneAfterTheOther
 
 MARGIN_S = 5.0  # how much longer than it must a command may take before Asterisk counts as gone
 RECORDING_RATE = 8000
@@ -13,7 +15,7 @@ RECORDING_SILENCE_S = 4
 NOTHING_TO_PLAY_S = 2.0  # never more silence than this, not even when every prompt is missing
 
 
-class PhoneChannel:
+class PhoneChannel(OneAfterTheOther):
     """`ura.flows.conduct.Channel` on one AGI session."""
 
     def __init__(self, session: Session, sounds: Sounds, recordings: Path) -> None:
@@ -36,6 +38,27 @@ class PhoneChannel:
             timeout_s = min(timeout_s, NOTHING_TO_PLAY_S)
         keys, in_time = await self._ask(sound, timeout_s=timeout_s, max_digits=max_digits)
         return "#" if in_time and not keys and max_digits == 1 else keys
+
+    async def play_on(
+        self, prompts: Sequence[str], question: Sequence[str], *, timeout_s: float, heard: Callable[[], None]
+    ) -> str:
+        """Both in one command: between two, Asterisk throws keys away (res_agi.c 22, run_agi)."""
+        sound, first_s = self._sounds.run_on(prompts, question)
+        if not sound.name:
+            return await super().play_on(prompts, question, timeout_s=timeout_s, heard=heard)
+        end = _Once(heard)
+        timer = asyncio.get_running_loop().call_later(first_s, end)
+        try:
+            keys, in_time = await self._get_data(sound, timeout_s=timeout_s, max_digits=1)
+        except NotPlayed:
+            self._sounds.forget(sound)
+            return await super().play_on(prompts, question, timeout_s=timeout_s, heard=end)
+        finally:
+            timer.cancel()
+        if keys or end.done:
+            return "#" if in_time and not keys else keys
+        end()
+        return await self.collect(question, max_digits=1, timeout_s=timeout_s) if in_time else ""
 
     async def listen(self, seconds: float) -> str:
         """The key pressed in that time, `#` too; "" when there was none."""
@@ -94,3 +117,14 @@ class PhoneChannel:
             timeout_s=sound.seconds + timeout_s * max_digits + MARGIN_S,
         )
         return reply["result"][0], not self._session.timed_out()
+
+
+class _Once:
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call = call
+        self.done = False
+
+    def __call__(self) -> None:
+        if not self.done:
+            self.done = True
+            self._call()

@@ -100,7 +100,7 @@ class Routes:
         await session.run(session.set_variable, "TIMEOUT(absolute)", str(MAX_CALL_S))
         found = self._find(start) if start.route in ("resume", "queue-left") else None
         if found is None:
-            call = await self._begin(session, start)
+            call = await self._begin(start)
         else:
             call = self._go_on(start, *found)
         await call.conduct(session)
@@ -127,8 +127,8 @@ class Routes:
         context = CallContext(live.call_id, flow, event, state)
         return OneCall(self._tools, start.uniqueid, live.protocol, live.caller, context, record)
 
-    async def _begin(self, session: Session, start: CallStart) -> "OneCall":
-        """Answer, and meanwhile find out what the flow wants to know and make the call's record durable."""
+    async def _begin(self, start: CallStart) -> "OneCall":
+        """Make the call's record durable, and meanwhile find out what the flow wants to know."""
         tools = self._tools
         caller = phones.to_e164(start.caller, tools.area_code)
         flow = tools.flows.get(start.did)
@@ -139,13 +139,8 @@ class Routes:
         durable = asyncio.ensure_future(self._open(record, start, caller, protocol, flow))
         repeat = asyncio.ensure_future(self._is_repeat(caller))
         try:
-            await session.run(session.answer)
             kept = await durable
             await asyncio.wait({repeat}, timeout=REPEAT_WITHIN_S)
-        except HungUp:
-            await durable
-            record.close_quietly("abandoned", "")
-            raise
         finally:
             repeat.cancel()
         number = tools.flows.find_number(start.did)

@@ -86,6 +86,13 @@ class Sounds:
         self._same[asked] = sound, now + SAME_S
         return sound
 
+    def run_on(self, first: Sequence[str], then: Sequence[str]) -> tuple[Sound, float]:
+        """One file for both, and how many seconds of it are `first`; SILENCE when either cannot be played."""
+        lead = self._index.playable(first)
+        if not lead or not self._index.playable(then):
+            return SILENCE, 0.0
+        return self.sound([*first, *then]), sum(map(self._size, lead)) / BYTES_PER_S
+
     def _find(self, keys: Sequence[str]) -> Sound:
         files = self._index.playable(keys)
         if not files:

@@ -22,7 +22,7 @@ from ura.db import make_engine, make_sessions
 from ura.demo.subscribers import streets
 from ura.errors import HungUp, UraError
 from ura.flows import documents, store
-from ura.flows.conduct import Acts, CallContext, CallResult, conduct
+from ura.flows.conduct import Acts, CallContext, CallResult, OneAfterTheOther, conduct
 from ura.flows.effects import Spoken
 from ura.flows.engine import CompiledFlow
 from ura.flows.events import QueueLeft, Started
@@ -42,7 +42,7 @@ flow_commands = typer.Typer(help="Look at flow documents.", no_args_is_help=True
 
 
 @dataclass
-class TerminalChannel:
+class TerminalChannel(OneAfterTheOther):
     """`ura.flows.conduct.Channel` on a list of entries. After the last one the caller is silent."""
 
     keys: list[str]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ura.errors import HungUp, Unavailable
+from ura.flows.conduct import OneAfterTheOther
 from ura.flows.effects import Spoken
 from ura.flows.engine import State
 
@@ -17,7 +18,7 @@ SILENCE = ""
 
 
 @dataclass
-class FakeChannel:
+class FakeChannel(OneAfterTheOther):
     """A caller with a plan: `presses` answers question after question; "" says nothing, HANG_UP goes.
 
     When the plan is at its end the caller hangs up. `cuts`: keys pressed while a prompt plays. `hang_up_at`: the

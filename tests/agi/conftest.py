@@ -1,13 +1,21 @@
 """A real socket with the server's half of a call on it, and Asterisk's half in the test's hand."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import pytest
 
 from agi.session import Session
+from agi.sounds import SILENCE, Sound, Sounds
 from agi.wire import Wire
+
+
+class Apart(Sounds):
+    """Says nothing in one breath with the question after it: so what is played can be told by its name."""
+
+    def run_on(self, first: Sequence[str], then: Sequence[str]) -> tuple[Sound, float]:
+        return SILENCE, 0.0
 
 
 @dataclass

@@ -1,6 +1,8 @@
 """What the phone's Channel makes of effects, and what the caller hears when a file is gone."""
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,92 @@ async def test_listening_is_a_short_silent_command_that_a_key_ends(line: Line, c
     line.says("200 result= (timeout)\n200 result=7\n200 result=\n")
     assert [await channel.listen(0.04) for _ in range(3)] == ["", "7", "#"]
     assert await line.asked() == 'GET DATA "" 40 1'
+
+
+@dataclass
+class Breath:
+    """ "hello" and a question, said in one breath. `heard` is set when the first has been heard out."""
+
+    channel: PhoneChannel
+    line: Line
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
+    times: int = 0
+
+    def _hear(self) -> None:
+        self.times += 1
+        self.heard.set()
+
+    def begin(self, first: str = "hello", question: str = "menu.main") -> "asyncio.Task[str]":
+        said = self.channel.play_on([first], [question], timeout_s=5, heard=self._hear)
+        return asyncio.get_running_loop().create_task(said)
+
+    async def commands(self, count: int) -> list[list[str]]:
+        return [parse_args(await self.line.asked()) for _ in range(count)]
+
+
+@pytest.fixture
+def breath(channel: PhoneChannel, line: Line) -> Breath:
+    return Breath(channel, line)
+
+
+async def test_a_question_follows_in_the_same_command_and_a_key_in_the_first_part_cuts_it(
+    breath: Breath, roots: dict[str, Path]
+) -> None:
+    said = breath.begin()
+    [command] = await breath.commands(1)
+    assert command[3:] == ["5000", "1"]
+    (joined,) = (roots["dyn"] / "joined").iterdir()
+    assert joined.read_bytes() == b"H" * 16000 + b"M" * 8000
+    breath.line.says("200 result=4\n")
+    assert (await said, breath.times) == ("4", 0)
+
+
+@pytest.mark.parametrize(
+    ("reply", "keys"), [("200 result=4", "4"), ("200 result=", "#"), ("200 result= (timeout)", "")]
+)
+async def test_when_the_first_part_has_been_heard_out_keys_answer_the_question(
+    breath: Breath, roots: dict[str, Path], reply: str, keys: str
+) -> None:
+    (roots["prosa"] / "hello.alaw").write_bytes(b"H" * 80)  # ten milliseconds
+    said = breath.begin()
+    await breath.commands(1)
+    await breath.heard.wait()
+    breath.line.says(f"{reply}\n")
+    assert (await said, breath.times) == (keys, 1)
+
+
+async def test_silence_after_both_is_silence_however_late_we_hear_of_it(breath: Breath) -> None:
+    breath.line.says("200 result= (timeout)\n")
+    assert (await breath.begin(), breath.times) == ("", 1)
+
+
+async def test_a_hash_cuts_the_first_part_and_the_question_is_put(breath: Breath) -> None:
+    breath.line.says("200 result=\n200 result=3\n")
+    assert (await breath.begin(), breath.times) == ("3", 1)
+    assert [command[2] for command in await breath.commands(2)][1] == "prosa/menu/main"
+
+
+async def test_a_breath_that_asterisk_cannot_open_is_two(breath: Breath) -> None:
+    breath.line.says("200 result=-1\n200 result=0\n200 result= (timeout)\n200 result=6\n")
+    assert (await breath.begin(), breath.times) == ("6", 1)
+    files = [command[2] for command in await breath.commands(4) if command[0] == "GET"]
+    assert files[1:] == ["prosa/hello", "prosa/menu/main"]
+
+
+async def test_who_hangs_up_meanwhile_has_hung_up_and_hears_no_more(breath: Breath) -> None:
+    breath.line.says("200 result=-1\nHANGUP\n511 Command Not Permitted on a dead channel\n")
+    with pytest.raises(HungUp):
+        await breath.begin()
+    assert breath.times == 0
+
+
+async def test_without_audio_for_one_of_them_each_is_played_by_itself(
+    line: Line, roots: dict[str, Path], tmp_path: Path
+) -> None:
+    breath = Breath(PhoneChannel(line.session, Sounds(Prompts(missing=["menu.main"]), roots), tmp_path), line)
+    line.says("200 result= (timeout)\n200 result=2\n")
+    assert (await breath.begin(), breath.times) == ("2", 1)
+    assert [command[2] for command in await breath.commands(2)] == ["prosa/hello", ""]
 
 
 async def test_a_joined_file_that_asterisk_cannot_open_is_played_piece_by_piece(

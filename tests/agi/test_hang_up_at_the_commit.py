@@ -21,7 +21,7 @@ from sqlalchemy import select
 from agi.live import LivePositions
 from agi.routes import Routes, Tools
 from agi.server import Server
-from agi.sounds import Sounds
+from tests.agi.conftest import Apart
 from tests.agi.fake_asterisk import FakeAsterisk, header
 from ura.call_ids import call_id
 from ura.db import Sessions
@@ -103,7 +103,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         lookups=no_lookups,
         journal=journal,
         protocols=Protocols(tmp_path / "protocol", 0),
-        sounds=Sounds(Prompts(), {"prosa": tmp_path, "dyn": tmp_path / "dyn"}),
+        sounds=Apart(Prompts(), {"prosa": tmp_path, "dyn": tmp_path / "dyn"}),
         live=LivePositions(tmp_path / "live"),
         recordings=tmp_path / "recordings",
         zone=ZoneInfo("America/Sao_Paulo"),

@@ -16,7 +16,7 @@ import structlog
 from agi.live import LivePositions
 from agi.routes import Routes, Tools
 from agi.server import Server
-from agi.sounds import Sounds
+from tests.agi.conftest import Apart
 from tests.agi.fake_asterisk import HANG_UP, FakeAsterisk, header
 from ura import journal as journals
 from ura import logs
@@ -158,7 +158,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         lookups=lookups,
         journal=journal,
         protocols=Protocols(tmp_path / "protocol", 0),
-        sounds=Sounds(Prompts(), {"prosa": audio, "dyn": tmp_path / "dyn"}),
+        sounds=Apart(Prompts(), {"prosa": audio, "dyn": tmp_path / "dyn"}),
         live=LivePositions(tmp_path / "live"),
         recordings=tmp_path / "recordings",
         zone=ZoneInfo("America/Sao_Paulo"),
@@ -188,7 +188,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 async def test_a_call_is_answered_recorded_and_ends(house: House) -> None:
     caller = await house.call(keys=["", "4", ""])
-    assert [" ".join(command[:2]) for command in caller.commands[:2]] == ["SET VARIABLE", "ANSWER"]
+    assert [" ".join(command[:2]) for command in caller.commands[:2]] == ["SET VARIABLE", "GET DATA"]
     assert caller.variables["TIMEOUT(absolute)"] == "3600"
     assert caller.variables["URA_RESULT"] == "end"
     assert caller.variables["URA_CALL_ID"] == call_id("prosa-1700000000.1")
@@ -389,7 +389,7 @@ async def test_a_journal_that_refuses_costs_the_record_and_never_the_call(house:
 async def test_a_lost_line_leaves_the_position_so_that_the_call_can_go_on(house: House) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
     writer.write(header())
-    for reply in (b"200 result=1\n", b"200 result=0\n", b"200 result= (timeout)\n", b"nonsense\n"):
+    for reply in (b"200 result=1\n", b"200 result= (timeout)\n", b"nonsense\n"):
         await reader.readline()
         writer.write(reply)
     await reader.read()

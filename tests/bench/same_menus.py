@@ -1,7 +1,7 @@
 """The native dialplan that plays the same files and reads the same keys as our flow does on a given path."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -41,6 +41,12 @@ class _Notebook:
         if not self.keys:
             raise HungUp
         return self.keys.pop(0)
+
+    async def play_on(
+        self, prompts: Sequence[str], question: Sequence[str], *, timeout_s: float, heard: Callable[[], None]
+    ) -> str:
+        heard()
+        return await self.collect([*prompts, *question], max_digits=1, timeout_s=timeout_s)
 
     async def listen(self, seconds: float) -> str:
         await asyncio.sleep(seconds)

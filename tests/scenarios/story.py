@@ -23,7 +23,7 @@ from ura.acts import Acts
 from ura.demo.subscribers import streets
 from ura.errors import HungUp
 from ura.flows import documents
-from ura.flows.conduct import CallContext, CallResult, conduct
+from ura.flows.conduct import CallContext, CallResult, OneAfterTheOther, conduct
 from ura.flows.effects import Spoken
 from ura.flows.engine import CompiledFlow
 from ura.flows.events import QueueLeft, Started
@@ -53,7 +53,7 @@ def durations() -> dict[str, float]:
 
 
 @dataclass
-class Caller:
+class Caller(OneAfterTheOther):
     """Who is on the line: a Channel that presses what the story says and remembers what it hears."""
 
     keys: list[str]

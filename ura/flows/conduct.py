@@ -7,7 +7,7 @@ function with a deadline, acts are durable when they return, steps go to the inj
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn, Protocol, assert_never
+from typing import Any, Literal, NoReturn, Protocol, assert_never, cast
 from uuid import uuid4
 
 import structlog
@@ -37,6 +37,7 @@ FILLER_AFTER_S = 1.0
 FILLER_EVERY_S = 4.0
 UNHEARD_S = 0.05  # an answer that comes at once is not kept waiting for somebody who listens
 LISTEN_S = 0.04
+EARLY_S = 0.1  # so long what is said waits for what is asked early
 # Who has been told to wait may be answered a quarter of a second later. At LISTEN_S, a hundred callers who wait for a
 # system that stalls were 2,500 commands a second, and the callers beside them waited for the processor.
 LISTEN_TOLD_S = 0.25
@@ -74,14 +75,16 @@ class Channel(Protocol):
         ...
 
 
-async def one_after_the_other(
-    channel: Channel, prompts: Sequence[str], question: Sequence[str], *, timeout_s: float, heard: Callable[[], None]
-) -> str:
-    """`Channel.play_on` for a channel that has nothing better."""
-    if keys := await channel.play(prompts):
-        return keys
-    heard()
-    return await channel.collect(question, max_digits=1, timeout_s=timeout_s)
+class OneAfterTheOther:
+    """`Channel.play_on` for channels that have nothing better."""
+
+    async def play_on(
+        self: Channel, prompts: Sequence[str], question: Sequence[str], *, timeout_s: float, heard: Callable[[], None]
+    ) -> str:
+        if keys := await self.play(prompts):
+            return keys
+        heard()
+        return await self.collect(question, max_digits=1, timeout_s=timeout_s)
 
 
 Lookups = Callable[[str, dict[str, Json]], Awaitable[dict[str, Json]]]
@@ -159,8 +162,16 @@ class _Conductor:
     save: Callable[[State], None]
     draining: Callable[[], bool]
     state: State = field(default_factory=State)
+    early: "tuple[Lookup, asyncio.Future[dict[str, Json]]] | None" = None  # asked before its turn
 
     async def run(self) -> CallResult:
+        try:
+            return await self._run()
+        finally:
+            if self.early:
+                self.early[1].cancel()
+
+    async def _run(self) -> CallResult:
         self.state, effect = self._step(self.call.state, self.call.event)
         while True:
             match effect:
@@ -252,14 +263,16 @@ class _Conductor:
     async def _play_on(self, effect: Play) -> Event:
         """What is said before a question and the question are one breath, so that no key is lost between them; in the
         record and in what is saved they stay two."""
-        question = self._question_after()
-        if question is None:
+        found = await self._question_after()
+        if found is None:
             return Played(await self._play(effect.prompts))
-        asking, collect = question
+        way, collect = found
+        asking = way[-1][1]
 
         def heard() -> None:
-            self._record(self.state, asking.node, Played())
-            self.state = asking
+            for event, then in way:
+                self._record(self.state, then.node, event)
+                self.state = then
             self._save(asking)
 
         keys = await self.channel.play_on(
@@ -269,18 +282,31 @@ class _Conductor:
             return Played(keys)
         return DigitsEntered(keys) if keys else NoInput()
 
-    def _question_after(self) -> tuple[State, Collect] | None:
-        """What comes when the present `Play` is heard out, if that is a question for one key. A number's first key
-        must not be one of those that act at once while something is only spoken."""
+    async def _question_after(self) -> tuple[list[tuple[Event, State]], Collect] | None:
+        """What comes when the present `Play` is heard out, and the way there, if that is a question for one key. (A
+        number's first key must not be one of those that act at once while something is only spoken.)"""
         if self.draining():
             return None
-        try:
-            asking, effect = step(self.call.flow, self.state, Played())
-        except Exception:  # met again, and told, when it is its turn
-            return None
-        if isinstance(effect, Collect) and effect.max_digits == 1 and not effect.given:
-            return asking, effect
-        return None
+        way: list[tuple[Event, State]] = []
+        state, event = self.state, cast(Event, Played())
+        while True:
+            try:
+                state, effect = step(self.call.flow, state, event)
+            except Exception:  # met again, and told, when it is its turn
+                return None
+            way.append((event, state))
+            match effect:
+                case Collect(_, 1, _, ""):
+                    return way, effect
+                case Lookup(early=True) if self.early is None:
+                    asking = self._ask(effect)
+                    self.early = effect, asking
+                    await asyncio.wait({asking}, timeout=EARLY_S)
+                    if not asking.done() or asking.exception():
+                        return None
+                    event = LookupDone(effect.name, asking.result())
+                case _:
+                    return None
 
     async def _play(self, prompts: Sequence[Prompt]) -> str:
         keys = self._keys(prompts)
@@ -303,8 +329,7 @@ class _Conductor:
 
     async def _lookup(self, effect: Lookup) -> Event:
         """Ask with a deadline. Raises HungUp, ChannelLost."""
-        asking = asyncio.ensure_future(self.lookups(effect.name, effect.args))
-        asking.add_done_callback(_seen)
+        asking = self._asked(effect) or self._ask(effect)
         digits = ""
         try:
             person = self.call.flow.flow.keys.person
@@ -320,6 +345,21 @@ class _Conductor:
             return self._unanswered(effect.name, f"{type(error).__name__}: {error}", digits)
         finally:
             asking.cancel()
+
+    def _ask(self, effect: Lookup) -> "asyncio.Future[dict[str, Json]]":
+        asking = asyncio.ensure_future(self.lookups(effect.name, effect.args))
+        asking.add_done_callback(_seen)
+        return asking
+
+    def _asked(self, effect: Lookup) -> "asyncio.Future[dict[str, Json]] | None":
+        """This question, if it was asked early; another one that was is of no use any more."""
+        if self.early is None:
+            return None
+        (asked, asking), self.early = self.early, None
+        if asked == effect:
+            return asking
+        asking.cancel()
+        return None
 
     def _unanswered(self, name: str, reason: str, digits: str) -> LookupFailed:
         log.warning("lookup failed; the caller hears so", call_id=self.call.call_id, lookup=name, reason=reason)

@@ -48,13 +48,17 @@ class Collect:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Ask the house for facts (read only). `filler` is heard after a second, `still` again and again after it."""
+    """Ask the house for facts (read only). `filler` is heard after a second, `still` again and again after it.
+
+    `early`: may be asked before its turn, while what comes before it is still being said.
+    """
 
     name: str
     args: dict[str, Json] = field(default_factory=dict)
     filler: str = ""
     still: str = ""
     deadline_s: float = LOOKUP_S
+    early: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ SHORTEST_MESSAGE_S = 1.0
 
 def put_lookup(c: Cursor, node: LookupNode) -> Move:
     args = {name: c.fact(arg.fact) if isinstance(arg, FactRef) else arg for name, arg in node.args.items()}
-    return Lookup(node.name, args, node.filler, deadline_s=node.deadline_s)
+    return Lookup(node.name, args, node.filler, deadline_s=node.deadline_s, early=True)
 
 
 def hear_lookup(c: Cursor, node: LookupNode, event: Event) -> Move | None:
