@@ -20,6 +20,7 @@ from pathlib import Path
 
 import structlog
 import uvloop
+from sqlalchemy.orm import configure_mappers
 
 from agi.live import LivePositions
 from agi.parent import BEAT, BEAT_S, DRAINING, Parent, fork
@@ -174,7 +175,10 @@ def prepare(settings: Settings) -> None:
 
 
 def warm_up(settings: Settings) -> None:
-    """What libraries load at their first use, loaded once for all workers: no caller shall wait for it."""
+    """What libraries load at their first use, loaded once for all workers: no caller shall wait for it, and what a
+    worker loads by itself is memory of its own."""
+    configure_mappers()
+    Keyring.of(settings)
     PublishedFlows(make_sessions(make_engine(settings.db_url)), settings.flows_dir)  # compiles; connects to nothing
     phones.kind(phones.to_e164("1133330001"))
     queues.public_holidays(settings.state_uf, datetime.now(settings.zone).year)

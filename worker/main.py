@@ -8,6 +8,7 @@ from functools import partial
 
 import httpx
 import structlog
+import uvloop
 
 from ura import contacts, health, invoice_copies, invoice_documents, logs, settings
 from ura.adapters import erp as erp_adapters
@@ -122,7 +123,7 @@ async def serve(config: settings.Settings) -> None:
 def main() -> None:
     config = settings.load_for("worker", "secret_key", "ami_secret")
     logs.configure(environment=config.environment, level=config.log_level)
-    asyncio.run(serve(config))
+    uvloop.run(serve(config))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from functools import cache
+from dataclasses import asdict, dataclass, replace
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,12 +40,19 @@ def compile_document(
 ) -> CompiledFlow:
     """A flow that can run. Raises FlowInvalid. What publishing refuses for other reasons (the law, a prompt that has
     gone) runs all the same: a call that is answered is better than none."""
+    return replace(_compile(json.dumps([document, others], sort_keys=True)), number=number)
+
+
+@lru_cache(maxsize=8)
+def _compile(text: str) -> CompiledFlow:
+    """By what is in it: what a process compiled before it forked, its children share."""
+    document, others = json.loads(text)
     flow, parsed = parse(document), {key: parse(other) for key, other in others.items()}
     found = find_mistakes(flow, known=Known(), others=parsed)
     fatal: list[FlowMistake] = [mistake for mistake in found if isinstance(mistake, (*STOPPERS, TargetMissing))]
     if fatal:
         raise FlowInvalid(fatal)
-    return compile_flow(flow, parsed, number=number)
+    return compile_flow(flow, parsed)
 
 
 @cache
