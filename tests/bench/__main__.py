@@ -2,8 +2,8 @@
 
     python -m tests.bench [--only cost,latency,sustained,knee,lookups,people,diagnosis,stalled_erp] [--quick]
 
-Prints a table and saves it as JSON under docs/benchmarks/. `--quick` is for trying the bench itself; neither it
-nor a run of some parts is saved.
+Prints a table and saves it as JSON under docs/benchmarks/; a run of some parts under their names. `--quick` is for
+trying the bench itself and is not saved.
 A part that breaks, because its calls did not go where they should, has no figures; the others still have theirs.
 """
 
@@ -159,7 +159,7 @@ def main() -> None:
                 with parts.part(part):
                     found += run()
     print(table(found))
-    if not chosen.quick and set(parts.wanted) == set(PARTS):
+    if not chosen.quick:
         _save(found, parts)
     if any(figure.met is False for figure in found):
         print("Some figures miss their goal.", file=sys.stderr)
@@ -216,7 +216,8 @@ def _save(found: list[Figure], parts: Parts) -> None:
         "broken": sorted(set(parts.broken)),
         "figures": [asdict(figure) for figure in found],
     }
-    file = ROOT / "docs" / "benchmarks" / f"{datetime.now(UTC):%Y-%m-%d}.json"
+    some = "" if set(parts.wanted) == set(PARTS) else "-" + "-".join(parts.wanted)
+    file = ROOT / "docs" / "benchmarks" / f"{datetime.now(UTC):%Y-%m-%d}{some}.json"
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(facts, ensure_ascii=False, indent=1) + "\n")
     print(f"saved as {file.relative_to(ROOT)}")
