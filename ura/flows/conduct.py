@@ -168,8 +168,7 @@ class _Conductor:
         try:
             return await self._run()
         finally:
-            if self.early:
-                self.early[1].cancel()
+            self._forget_early()
 
     async def _run(self) -> CallResult:
         self.state, effect = self._step(self.call.state, self.call.event)
@@ -240,6 +239,8 @@ class _Conductor:
     # -- effects
 
     async def _perform(self, effect: Effect) -> Event:
+        if not isinstance(effect, Lookup):
+            self._forget_early()
         match effect:
             case Play():
                 return await self._play_on(effect)
@@ -352,14 +353,17 @@ class _Conductor:
         return asking
 
     def _asked(self, effect: Lookup) -> "asyncio.Future[dict[str, Json]] | None":
-        """This question, if it was asked early; another one that was is of no use any more."""
-        if self.early is None:
+        """This question, if it was asked early."""
+        if self.early is None or self.early[0] != effect:
             return None
-        (asked, asking), self.early = self.early, None
-        if asked == effect:
-            return asking
-        asking.cancel()
-        return None
+        (_, asking), self.early = self.early, None
+        return asking
+
+    def _forget_early(self) -> None:
+        """What was asked early is for the next effect only: later it would be old."""
+        if self.early:
+            self.early[1].cancel()
+            self.early = None
 
     def _unanswered(self, name: str, reason: str, digits: str) -> LookupFailed:
         log.warning("lookup failed; the caller hears so", call_id=self.call.call_id, lookup=name, reason=reason)

@@ -220,7 +220,7 @@ def test_all_plans_heard_are_sent_when_none_was_chosen() -> None:
 def test_a_lookup_keeps_its_answer() -> None:
     node = {"type": "lookup", "name": "neighbourhood", "args": {"id": {"fact": "neighbourhood.id"}, "x": 1}}
     talk = call(node | {"into": "place"} | NEXT)
-    assert talk.effect == Lookup("neighbourhood", {"id": 2, "x": 1}, "system.one_moment")
+    assert talk.effect == Lookup("neighbourhood", {"id": 2, "x": 1}, "system.one_moment", early=True)
     assert talk.hears(LookupDone("plans", {})) == talk.effects[0]
     talk.hears(LookupDone("neighbourhood", {"name": "x"}))
     assert talk.state.facts["place"] == {"name": "x"}

@@ -116,11 +116,8 @@ async def test_a_key_during_what_is_said_before_a_question_answers_it_unheard() 
     assert [step[:2] for step in house.recorder.steps][:2] == [("hello", "started"), ("hello", "played")]
 
 
-EARLY = make_flow(
-    say("hello", "near"),
-    {"key": "near", "type": "lookup", "name": "outage_for_caller", "into": "near", "next": "main", "failed": "main"},
-    menu("main", k1="goodbye"),
-)
+NEAR = {"key": "near", "type": "lookup", "name": "outage_for_caller", "into": "near", "next": "main", "failed": "main"}
+EARLY = make_flow(say("hello", "near"), NEAR, menu("main", k1="goodbye"))
 
 
 class Nearby(FakeLookups):
@@ -178,6 +175,13 @@ async def test_a_slow_answer_does_not_keep_the_greeting_and_is_asked_for_once(er
     assert (await house.call(EARLY)).reason == "done"
     assert (nearby.asked, house.channel.breaths) == (1, 0)  # type: ignore[attr-defined]
     assert house.recorder.count("lookup_failed" if error else "lookup") == 1
+
+
+async def test_an_early_answer_is_not_kept_for_later() -> None:
+    again = make_flow(say("hello", "near"), NEAR, menu("main", k1="hello", k2="goodbye"))
+    house = House(OneBreath(["1", "2"]), lookups=(nearby := Nearby()))
+    assert (await house.call(again)).reason == "done"
+    assert (nearby.asked, house.channel.breaths) == (2, 2)  # type: ignore[attr-defined]
 
 
 async def test_nobody_waits_for_an_early_answer_when_the_caller_has_gone() -> None:
