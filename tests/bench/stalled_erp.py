@@ -46,7 +46,7 @@ from ura.models import CallStep, Outage
 from ura.settings import Settings
 
 WORKERS = 12
-HELD = 185  # of whom 108 hang on the slow ERP; with the probes no more calls at once than this machine carries well
+HELD = 185  # of whom 89 hung on the slow ERP; with 220 it was 99, and this machine had no processor left for anybody
 LEAST_HANGING = 100
 CALL_S = 31.0
 # Through greeting and protocol to a contract's number: 1#, pressed while it is asked whose number it is. When nobody
