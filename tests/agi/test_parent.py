@@ -72,7 +72,7 @@ def test_a_worker_that_stands_still_is_killed_after_a_second(nursery: Nursery) -
     tick_until(parent, lambda: any(w.speaking for w in parent.workers))
     nursery.script = BEATS
     took_s = tick_until(parent, lambda: len(nursery.made) == 2)
-    assert 0.9 < took_s < 3
+    assert 0.9 < took_s < 5.5  # as below: other work may keep it from the processor
     parent.end()
 
 
