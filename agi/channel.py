@@ -7,7 +7,7 @@ from pathlib import Path
 from agi.session import NotPlayed, Session, quote
 from agi.sounds import SILENCE, Sound, Sounds
 from ura.errors import HungUp
-from ura.flows.conduct import OneAfterTheOther
+from ura.flows.channel import OneAfterTheOther
 
 MARGIN_S = 5.0  # how much longer than it must a command may take before Asterisk counts as gone
 RECORDING_RATE = 8000

@@ -29,7 +29,7 @@ from asterisk.agi import (
 from agi import bridge
 from agi.wire import TooMuch, Wire
 from ura.errors import HungUp
-from ura.flows.conduct import ChannelLost
+from ura.flows.channel import ChannelLost
 
 T = TypeVar("T")
 

@@ -22,7 +22,8 @@ from ura.db import make_engine, make_sessions
 from ura.demo.subscribers import streets
 from ura.errors import HungUp, UraError
 from ura.flows import documents, store
-from ura.flows.conduct import Acts, CallContext, CallResult, OneAfterTheOther, conduct
+from ura.flows.channel import OneAfterTheOther
+from ura.flows.conduct import Acts, CallContext, CallResult, conduct
 from ura.flows.effects import Spoken
 from ura.flows.engine import CompiledFlow
 from ura.flows.events import QueueLeft, Started

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ura.errors import HungUp, Unavailable
-from ura.flows.conduct import OneAfterTheOther
+from ura.flows.channel import OneAfterTheOther
 from ura.flows.effects import Spoken
 from ura.flows.engine import State
 

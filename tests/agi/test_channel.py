@@ -159,6 +159,14 @@ async def test_who_hangs_up_meanwhile_has_hung_up_and_hears_no_more(breath: Brea
     assert breath.times == 0
 
 
+async def test_a_breath_that_a_full_disk_has_no_room_for_is_two(breath: Breath, roots: dict[str, Path]) -> None:
+    (roots["dyn"] / "joined").rmdir()
+    (roots["dyn"] / "joined").write_bytes(b"")
+    breath.line.says("200 result= (timeout)\n200 result=5\n")
+    assert (await breath.begin(), breath.times) == ("5", 1)
+    assert [command[2] for command in await breath.commands(2)] == ["prosa/hello", "prosa/menu/main"]
+
+
 async def test_without_audio_for_one_of_them_each_is_played_by_itself(
     line: Line, roots: dict[str, Path], tmp_path: Path
 ) -> None:

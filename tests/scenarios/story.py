@@ -23,7 +23,8 @@ from ura.acts import Acts
 from ura.demo.subscribers import streets
 from ura.errors import HungUp
 from ura.flows import documents
-from ura.flows.conduct import CallContext, CallResult, OneAfterTheOther, conduct
+from ura.flows.channel import OneAfterTheOther
+from ura.flows.conduct import CallContext, CallResult, conduct
 from ura.flows.effects import Spoken
 from ura.flows.engine import CompiledFlow
 from ura.flows.events import QueueLeft, Started

@@ -13,6 +13,7 @@ from uuid import uuid4
 import structlog
 
 from ura import errors
+from ura.flows.channel import Channel, ChannelLost
 from ura.flows.effects import Act, Collect, Effect, EndCall, Lookup, Play, Prompt, Record, SendToQueue, Spoken
 from ura.flows.engine import CompiledFlow, State, escape, step
 from ura.flows.events import (
@@ -25,9 +26,8 @@ from ura.flows.events import (
     LookupFailed,
     NoInput,
     Played,
-    QueueLeft,
     Recorded,
-    Started,
+    describe,
 )
 
 log = structlog.get_logger("ura.flows.conduct")
@@ -42,49 +42,6 @@ EARLY_S = 0.1  # so long what is said waits for what is asked early
 # system that stalls were 2,500 commands a second, and the callers beside them waited for the processor.
 LISTEN_TOLD_S = 0.25
 ACT_DEADLINE_S = 5.0
-
-
-class ChannelLost(Exception):
-    """Nothing can be played any more. Passes through the conductor; the door decides how the call goes on."""
-
-
-class Channel(Protocol):
-    """A way to talk to a caller. Every method raises ura.errors.HungUp when the caller has gone."""
-
-    async def play(self, prompts: Sequence[str]) -> str:
-        """Play prompt keys. The keys that cut it, "" if none."""
-        ...
-
-    async def collect(self, prompts: Sequence[str], *, max_digits: int, timeout_s: float) -> str:
-        """Play, and collect; the first key cuts the prompt, `#` ends early. "" when nothing was pressed."""
-        ...
-
-    async def play_on(
-        self, prompts: Sequence[str], question: Sequence[str], *, timeout_s: float, heard: Callable[[], None]
-    ) -> str:
-        """Play `prompts` and go straight on to `question`, which one key answers. Calls `heard` when the first have
-        been heard out; without that call, what is returned are the keys that cut them."""
-        ...
-
-    async def listen(self, seconds: float) -> str:
-        """The key pressed in that time, at once; "" when there was none. Nothing is heard."""
-        ...
-
-    async def record(self, prompts: Sequence[str], *, recording_id: str, max_s: int) -> float:
-        """Play, record, seconds said. A caller who hangs up after speaking has left a message: no HungUp then."""
-        ...
-
-
-class OneAfterTheOther:
-    """`Channel.play_on` for channels that have nothing better."""
-
-    async def play_on(
-        self: Channel, prompts: Sequence[str], question: Sequence[str], *, timeout_s: float, heard: Callable[[], None]
-    ) -> str:
-        if keys := await self.play(prompts):
-            return keys
-        heard()
-        return await self.collect(question, max_digits=1, timeout_s=timeout_s)
 
 
 Lookups = Callable[[str, dict[str, Json]], Awaitable[dict[str, Json]]]
@@ -437,33 +394,3 @@ def _seen(asking: asyncio.Future[dict[str, Json]]) -> None:
 
 def _refuse(effect: Effect) -> NoReturn:
     raise AssertionError(f"{type(effect).__name__} ends the loop and is never performed")
-
-
-def describe(event: Event, *, single_key: bool) -> tuple[str, dict[str, Json]]:
-    """Name and detail of an event for the record. The key pressed in a menu as it is; other entries only counted, for
-    they may be a document or a telephone number."""
-    match event:
-        case Started():
-            return "started", {}
-        case DigitsEntered(digits):
-            return "digits", {"keys": digits} if single_key and len(digits) == 1 else {"count": len(digits)}
-        case NoInput():
-            return "no_input", {}
-        case Played(digits):
-            return "played", {"count": len(digits)} if digits else {}
-        case LookupDone(name):
-            return "lookup", {"name": name}
-        case LookupFailed(name, reason):
-            return "lookup_failed", {"name": name, "reason": reason}
-        case ActDone(name):
-            return "act", {"name": name}
-        case ActFailed(name, reason):
-            return "act_failed", {"name": name, "reason": reason}
-        case Recorded(recording_id, seconds):
-            return "recorded", {"recording_id": recording_id, "seconds": seconds}
-        case QueueLeft(queue, reason):
-            return "queue_left", {"queue": queue, "reason": reason}
-        case HungUp():
-            return "hung_up", {}
-        case _:
-            assert_never(event)

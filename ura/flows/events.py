@@ -1,7 +1,7 @@
 """What happened in a call: the engine's input. Past tense, frozen, JSON-able."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 Json = Any  # str | int | float | bool | None | list[Json] | dict[str, Json]; mypy has no cheap recursive alias
 
@@ -94,3 +94,33 @@ Event = (
     | QueueLeft
     | HungUp
 )
+
+
+def describe(event: Event, *, single_key: bool) -> tuple[str, dict[str, Json]]:
+    """Name and detail of an event for the record. The key pressed in a menu as it is; other entries only counted, for
+    they may be a document or a telephone number."""
+    match event:
+        case Started():
+            return "started", {}
+        case DigitsEntered(digits):
+            return "digits", {"keys": digits} if single_key and len(digits) == 1 else {"count": len(digits)}
+        case NoInput():
+            return "no_input", {}
+        case Played(digits):
+            return "played", {"count": len(digits)} if digits else {}
+        case LookupDone(name):
+            return "lookup", {"name": name}
+        case LookupFailed(name, reason):
+            return "lookup_failed", {"name": name, "reason": reason}
+        case ActDone(name):
+            return "act", {"name": name}
+        case ActFailed(name, reason):
+            return "act_failed", {"name": name, "reason": reason}
+        case Recorded(recording_id, seconds):
+            return "recorded", {"recording_id": recording_id, "seconds": seconds}
+        case QueueLeft(queue, reason):
+            return "queue_left", {"queue": queue, "reason": reason}
+        case HungUp():
+            return "hung_up", {}
+        case _:
+            assert_never(event)

@@ -7,62 +7,16 @@ from typing import Any
 
 import pytest
 
-from tests.fakes import HANG_UP, SILENCE, FakeActs, FakeChannel, FakeLookups, FakeRecorder, Saved, speak
-from tests.ura.flows.making import make_flow, menu, say
-from ura.errors import HungUp, Unavailable
+from tests.fakes import HANG_UP, SILENCE, FakeActs, FakeChannel, FakeLookups, FakeRecorder, speak
+from tests.ura.flows.conducting import FLOW, House
+from tests.ura.flows.making import make_flow, menu
+from ura.errors import HungUp
 from ura.flows import conduct as module
-from ura.flows.conduct import CallContext, CallResult, ChannelLost, conduct
+from ura.flows.channel import ChannelLost
+from ura.flows.conduct import CallContext, conduct
 from ura.flows.effects import EndCall, Spoken
-from ura.flows.engine import CompiledFlow, Mode, State, compile_flow
-from ura.flows.events import Event, QueueLeft, Started
-from ura.flows.nodes import Flow
-
-PROTOCOL = {"key": "tell", "type": "protocol", "next": "plans"}
-PLANS = {
-    "key": "plans",
-    "type": "offer_plans",
-    "on": dict.fromkeys(("sent", "number", "done", "none", "failed"), "goodbye") | {"sales": "person"},
-}
-LEAD = {"key": "lead", "type": "lead", "next": "tell", "failed": "goodbye"}
-MESSAGE = {"key": "message", "type": "message", "prompts": ["after.tone"], "next": "goodbye"} | dict.fromkeys(
-    ("empty", "failed"), "main"
-)
-FLOW = make_flow(
-    say("hello", "main"), menu("main", k1="lead", k2="message", k3="goodbye"), LEAD, PROTOCOL, PLANS, MESSAGE
-)
-
-
-class House:
-    """One call with everything it touches."""
-
-    def __init__(self, channel: FakeChannel, **fakes: Any) -> None:
-        self.channel = channel
-        self.lookups: FakeLookups = fakes.get("lookups", FakeLookups())
-        self.acts: FakeActs = fakes.get("acts", FakeActs())
-        self.recorder: FakeRecorder = fakes.get("recorder", FakeRecorder())
-        self.saved = Saved()
-        self.draining = False
-
-    async def call(
-        self,
-        flow: Flow | CompiledFlow = FLOW,
-        event: Event | None = None,
-        state: State | None = None,
-        **instead: Any,
-    ) -> CallResult:
-        compiled = compile_flow(flow) if isinstance(flow, Flow) else flow
-        begun = Started({"caller": "+5516999990000", "protocol": "263260000017"})
-        injected: dict[str, Any] = {
-            "lookups": self.lookups,
-            "acts": self.acts,
-            "recorder": self.recorder,
-            "speak": speak,
-            "save": self.saved,
-            "draining": lambda: self.draining,
-        }
-        return await conduct(
-            CallContext("call-1", compiled, event or begun, state or State()), self.channel, **(injected | instead)
-        )
+from ura.flows.engine import Mode, State, compile_flow
+from ura.flows.events import QueueLeft, Started
 
 
 async def test_a_call_from_greeting_to_a_plan_sent() -> None:
@@ -95,109 +49,6 @@ async def test_hanging_up_on_the_plans_leaves_an_abandoned_lead_and_a_closed_rec
     assert [args["status"] for args in house.acts.named("save_lead")] == ["interested", "abandoned"]
     assert house.recorder.closed == [("abandoned", "plans")]
     assert house.recorder.count("hung_up") == 1
-
-
-async def test_what_is_said_before_a_question_and_the_question_are_two_in_the_record() -> None:
-    house = House(FakeChannel([HANG_UP]))
-    await house.call()
-    assert [step[:2] for step in house.recorder.steps] == [
-        ("hello", "started"),
-        ("hello", "played"),
-        ("main", "hung_up"),
-    ]
-    assert [state.node for state in house.saved.states] == ["hello", "main"]
-    assert house.recorder.closed == [("abandoned", "main")]
-
-
-async def test_a_key_during_what_is_said_before_a_question_answers_it_unheard() -> None:
-    house = House(FakeChannel([], cuts={"say.hello": "3"}))
-    assert (await house.call()).reason == "done"
-    assert house.channel.questions == []
-    assert [step[:2] for step in house.recorder.steps][:2] == [("hello", "started"), ("hello", "played")]
-
-
-NEAR = {"key": "near", "type": "lookup", "name": "outage_for_caller", "into": "near", "next": "main", "failed": "main"}
-EARLY = make_flow(say("hello", "near"), NEAR, menu("main", k1="goodbye"))
-
-
-class Nearby(FakeLookups):
-    """Answers when it is let; `asked` counts."""
-
-    def __init__(self, error: Exception | None = None, *, at_once: bool = True) -> None:
-        super().__init__()
-        self.error, self.asked, self.cancelled = error, 0, False
-        self.may = asyncio.Event()
-        if at_once:
-            self.may.set()
-
-    async def __call__(self, name: str, args: dict[str, Any]) -> dict[str, Any]:
-        self.asked += 1
-        try:
-            await self.may.wait()
-        except asyncio.CancelledError:
-            self.cancelled = True
-            raise
-        if self.error:
-            raise self.error
-        return {"outage": None}
-
-
-class OneBreath(FakeChannel):
-    breaths = 0
-
-    async def play_on(self, *args: Any, **more: Any) -> str:
-        self.breaths += 1
-        return await super().play_on(*args, **more)
-
-
-async def test_what_can_be_asked_early_is_answered_before_the_greeting_ends() -> None:
-    house = House(OneBreath(["1"]), lookups=(nearby := Nearby()))
-    assert (await house.call(EARLY)).reason == "done"
-    assert (nearby.asked, house.channel.breaths) == (1, 1)  # type: ignore[attr-defined]
-    assert [step[:2] for step in house.recorder.steps] == [
-        ("hello", "started"),
-        ("hello", "played"),
-        ("near", "lookup"),
-        ("main", "digits"),
-    ]
-
-
-@pytest.mark.parametrize("error", [None, Unavailable("away"), RuntimeError("broken")])
-async def test_a_slow_answer_does_not_keep_the_greeting_and_is_asked_for_once(error: Exception | None) -> None:
-    nearby = Nearby(error, at_once=False)
-
-    class Greeted(OneBreath):
-        async def play(self, prompts: Sequence[str]) -> str:
-            nearby.may.set()  # the answer comes while the greeting plays
-            return await super().play(prompts)
-
-    house = House(Greeted(["1"]), lookups=nearby)
-    assert (await house.call(EARLY)).reason == "done"
-    assert (nearby.asked, house.channel.breaths) == (1, 0)  # type: ignore[attr-defined]
-    assert house.recorder.count("lookup_failed" if error else "lookup") == 1
-
-
-async def test_an_early_answer_is_not_kept_for_later() -> None:
-    again = make_flow(say("hello", "near"), NEAR, menu("main", k1="hello", k2="goodbye"))
-    house = House(OneBreath(["1", "2"]), lookups=(nearby := Nearby()))
-    assert (await house.call(again)).reason == "done"
-    assert (nearby.asked, house.channel.breaths) == (2, 2)  # type: ignore[attr-defined]
-
-
-async def test_nobody_waits_for_an_early_answer_when_the_caller_has_gone() -> None:
-    nearby = Nearby(at_once=False)
-    house = House(FakeChannel(hang_up_at=1), lookups=nearby)
-    assert (await house.call(EARLY)).reason == "abandoned"
-    await asyncio.sleep(0)
-    assert nearby.cancelled
-
-
-async def test_a_call_that_must_move_is_not_asked_first() -> None:
-    house = House(FakeChannel(["3"]))
-    house.draining = True
-    result = await house.call()
-    assert (result.kind, result.state.node) == ("move", "main")
-    assert house.channel.questions == []
 
 
 @pytest.mark.parametrize("at", range(1, 7))
