@@ -1,4 +1,4 @@
-"""The phone door: `python -m agi.main`. A parent that holds the socket and forks the workers; see agi/parent.py.
+"""The phone door: `python -m agi`. A parent that holds the socket and forks the workers; see agi/parent.py.
 
 Everything is imported before the first fork, so that a worker is ready in milliseconds and shares that memory; nothing
 that has a loop, a thread or a connection is made before it.
@@ -201,7 +201,3 @@ def main() -> int:
     spawn = partial(fork, partial(work, settings, prompts, sock))
     Parent(spawn, settings.agi_workers).run()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

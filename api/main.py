@@ -1,4 +1,4 @@
-"""The browser door. `python -m api.main` serves it; only this file builds objects."""
+"""The browser door. `python -m api` serves it; only this file builds objects."""
 
 import asyncio
 import contextlib
@@ -160,7 +160,3 @@ def main() -> None:
     logs.configure(environment=config.environment, level=config.log_level)
     log.info("api starts", host=config.http_host, port=config.http_port)
     make_server(config).run()
-
-
-if __name__ == "__main__":
-    main()

@@ -28,6 +28,8 @@ from ura.settings import Settings
 
 Say = Callable[[str], None]
 FIRST_CALL_S = 15.0
+# A call comes first: what is written down a moment later is written in larger, cheaper pieces.
+STEPS_BACK = {"worker": 5}
 
 
 class CannotStart(Exception):
@@ -181,8 +183,8 @@ async def _open_doors(settings: Settings, supervisor: Supervisor, phone: _Teleph
 def _python_door(
     name: str, supervisor: Supervisor, ready: "Callable[[subprocess.Popen[bytes]], Awaitable[bool]]"
 ) -> Door:
-    argv = [sys.executable, "-m", f"{name}.main"]
-    return Door(name, lambda: spawn(argv, supervisor.log_of(name)), ready)
+    argv = [sys.executable, "-m", name]
+    return Door(name, lambda: spawn(argv, supervisor.log_of(name), nice=STEPS_BACK.get(name, 0)), ready)
 
 
 async def _listens(host: str, port: int) -> bool:

@@ -55,11 +55,13 @@ def malloc_environment() -> dict[str, str]:
     return {"MALLOC_ARENA_MAX": str(max(2, os.cpu_count() or 1))}
 
 
-def spawn(argv: Sequence[str | Path], log: Path) -> "subprocess.Popen[bytes]":
-    """A process in a group of its own (Ctrl-C in the terminal is for us alone), dead when we are."""
+def spawn(argv: Sequence[str | Path], log: Path, *, nice: int = 0) -> "subprocess.Popen[bytes]":
+    """A process in a group of its own (Ctrl-C in the terminal is for us alone), dead when we are. `nice`: how far it
+    steps back for others when the processor is short (nice(2)); 0: not at all."""
 
     def die_with_us() -> None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.nice(nice)
         for name, value in malloc_environment().items():
             _libc.setenv(name.encode(), value.encode(), 0)
 

@@ -1,4 +1,4 @@
-"""The clock door: journals into the database, Asterisk's events, deliveries. `python -m worker.main`."""
+"""The clock door: journals into the database, Asterisk's events, deliveries. `python -m worker`."""
 
 import asyncio
 import contextlib
@@ -124,7 +124,3 @@ def main() -> None:
     config = settings.load_for("worker", "secret_key", "ami_secret")
     logs.configure(environment=config.environment, level=config.log_level)
     uvloop.run(serve(config))
-
-
-if __name__ == "__main__":
-    main()

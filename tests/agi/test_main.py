@@ -52,7 +52,7 @@ def start(folder: Path, port: int, **settings: str) -> Door:
     log = folder / "agi.log"
     with log.open("a") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "agi.main"],
+            [sys.executable, "-m", "agi"],
             cwd=ROOT,
             env={**os.environ, "PROSA_STATE_DIR": str(folder), "PROSA_AGI_PORT": str(port), **settings},
             stdout=out,

@@ -151,7 +151,7 @@ async def test_the_door_stops_at_once_though_a_live_page_is_open(settings: Setti
         "PROSA_DATABASE_URL": settings.db_url,
         "PROSA_HTTP_PORT": str(settings.http_port),
     }
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "api.main", cwd=ROOT, env=os.environ | given)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "api", cwd=ROOT, env=os.environ | given)
     try:
         async with asyncio.timeout(40), httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings.http_port}") as client:
             while True:

@@ -165,3 +165,9 @@ def test_a_door_has_few_heaps_unless_the_machine_says_otherwise(
     code = "import os; print(os.environ['MALLOC_ARENA_MAX'])"
     assert spawn([sys.executable, "-c", code], tmp_path / "log").wait(20) == 0
     assert (tmp_path / "log").read_text().strip() == seen
+
+
+def test_a_door_steps_back_as_far_as_it_is_told(tmp_path: Path) -> None:
+    code = "import os; print(os.nice(0))"
+    assert spawn([sys.executable, "-c", code], tmp_path / "log", nice=3).wait(20) == 0
+    assert (tmp_path / "log").read_text().strip() == str(os.nice(0) + 3)

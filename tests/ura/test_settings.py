@@ -111,7 +111,7 @@ def started(*command: str, state: Path, **given: str) -> "subprocess.CompletedPr
     )
 
 
-@pytest.mark.parametrize("command", [("prosa.main", "run"), ("agi.main",), ("api.main",), ("worker.main",)])
+@pytest.mark.parametrize("command", [("prosa.main", "run"), ("agi",), ("api",), ("worker",)])
 def test_no_door_opens_with_half_an_erp(command: tuple[str, ...], tmp_path: Path) -> None:
     ended = started(*command, state=tmp_path / "state", erp="sgp", erp_url=URL, sgp_app="prosa")
     assert ended.returncode != 0
@@ -122,11 +122,11 @@ def test_no_door_opens_with_half_an_erp(command: tuple[str, ...], tmp_path: Path
 
 @pytest.mark.parametrize(
     ("command", "missing"),
-    [("agi.main", "secret_key"), ("worker.main", "secret_key"), ("worker.main", "ami_secret")],
+    [("agi", "secret_key"), ("worker", "secret_key"), ("worker", "ami_secret")],
 )
 def test_in_production_no_door_opens_without_its_secrets(command: str, missing: str, tmp_path: Path) -> None:
     given = {"environment": "production", "ami_secret": "a" * 32, "secret_key": "b" * 32, missing: ""}
     ended = started(command, state=tmp_path / "state", **given)
     assert ended.returncode != 0
-    assert ended.stderr.startswith(f"{command.removesuffix('.main')} cannot start: PROSA_{missing.upper()} is not set.")
+    assert ended.stderr.startswith(f"{command} cannot start: PROSA_{missing.upper()} is not set.")
     assert not (tmp_path / "state").exists()

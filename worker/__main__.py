@@ -1,0 +1,5 @@
+"""The clock door as a process: `python -m worker`."""
+
+from worker.main import main
+
+main()
