@@ -314,5 +314,6 @@ def _environment(settings: Settings) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "TZ": settings.time_zone,
         "HOME": "/",
-        **malloc_environment(),
+        # As many heaps as cores: 91 → 94 MB over 900 calls, where it went from 85 to 103 with glibc's eight a core.
+        **malloc_environment(max(2, os.cpu_count() or 1)),
     }

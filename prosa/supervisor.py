@@ -49,10 +49,10 @@ class Door:
     watch: "asyncio.Task[None] | None" = field(default=None, repr=False)
 
 
-def malloc_environment() -> dict[str, str]:
+def malloc_environment(heaps: int = 1) -> dict[str, str]:
     """glibc keeps up to eight heaps a core, and each holds on to what its threads once needed (malloc(3), M_ARENA_MAX).
-    With few, Asterisk's memory stays where it is: 91 → 94 MB over 900 calls, where it went from 85 to 103."""
-    return {"MALLOC_ARENA_MAX": str(max(2, os.cpu_count() or 1))}
+    One is enough for Python, whose threads take turns anyway; for Asterisk see prosa/asterisk.py."""
+    return {"MALLOC_ARENA_MAX": str(heaps)}
 
 
 def spawn(argv: Sequence[str | Path], log: Path, *, nice: int = 0) -> "subprocess.Popen[bytes]":
