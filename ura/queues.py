@@ -79,18 +79,21 @@ class Timetable:
 
 # One row a span; a queue without a timetable, or with one that has no spans, gives one row without a weekday.
 _HOURS = (
-    select(Queue.business_hours, BusinessHours.weekday, BusinessHours.opens, BusinessHours.closes)
+    select(Queue.business_hours, Queue.state_uf, BusinessHours.weekday, BusinessHours.opens, BusinessHours.closes)
     .outerjoin(BusinessHours, BusinessHours.timetable == Queue.business_hours)
     .where(Queue.key == bindparam("queue"))
 )
-_TOWN_DAYS = select(Holiday.on_day).where(Holiday.on_day.between(bindparam("first"), bindparam("last")))
+_TOWN_DAYS = select(Holiday.on_day).where(
+    Holiday.on_day.between(bindparam("first"), bindparam("last")), Holiday.timetable.in_(("", bindparam("timetable")))
+)
 
 
 async def opening(session: AsyncSession, queue: str, now: datetime, *, zone: ZoneInfo, state_uf: str) -> Opening:
     """Is the queue attended, and if not, when next?
 
     1. A queue without a timetable is always open.
-    2. On a holiday (national, of the state, of the town) it is closed.
+    2. On a holiday (national, of the state, of the town) it is closed. A queue may have a state of its own, a timetable
+       days of its own: a provider has branches in other towns.
     3. Otherwise the spans of the weekday count, `closes` not included.
     4. The next opening is sought two weeks ahead.
     """
@@ -103,14 +106,17 @@ async def opening(session: AsyncSession, queue: str, now: datetime, *, zone: Zon
 
 
 async def timetable(session: AsyncSession, queue: str, *, first: date, last: date, state_uf: str) -> Timetable:
-    """When somebody answers for the queue, from `first` to `last`. Raises QueueNotFound."""
+    """When somebody answers for the queue, from `first` to `last`. `state_uf`: of a queue that names none. Raises
+    QueueNotFound."""
     rows = (await session.execute(_HOURS, {"queue": queue})).all()
     if not rows:
         raise QueueNotFound(f"There is no queue '{queue}'.")
+    state_uf = rows[0].state_uf or state_uf
     if not rows[0].business_hours:
         return Timetable(None, frozenset(), state_uf)
     spans = tuple(Span(row.weekday, row.opens, row.closes) for row in rows if row.weekday is not None)
-    own = await session.scalars(_TOWN_DAYS, {"first": first, "last": last})
+    wanted = {"first": first, "last": last, "timetable": rows[0].business_hours}
+    own = await session.scalars(_TOWN_DAYS, wanted)
     return Timetable(spans, frozenset(own), state_uf)
 
 

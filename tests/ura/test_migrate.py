@@ -74,5 +74,22 @@ async def test_who_had_opted_out_already_gets_an_id_of_their_own(engine: AsyncEn
     assert sorted(map(len, set(ids))) == [32, 32]
 
 
+async def test_the_days_that_a_town_keeps_stay_when_branches_get_their_own(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        await connection.run_sync(lambda sync: command.downgrade(config(sync), "0008"))
+        day = "INSERT INTO holiday (on_day, name, scope) VALUES ('2026-06-24', 'Padroeiro', 'municipal')"
+        await connection.execute(text(day))
+        await connection.run_sync(lambda sync: command.upgrade(config(sync), "head"))
+        branch = "INSERT INTO holiday (on_day, name, timetable) VALUES ('2026-06-25', 'Outra cidade', 'filial')"
+        await connection.execute(text(branch))
+        wanted = text("SELECT CAST(on_day AS TEXT), timetable, name FROM holiday ORDER BY on_day")
+        found = [tuple(row) for row in await connection.execute(wanted)]
+        await connection.run_sync(lambda sync: command.downgrade(config(sync), "0008"))
+        left = (await connection.scalars(text("SELECT name FROM holiday"))).all()
+        await connection.run_sync(lambda sync: command.upgrade(config(sync), "head"))
+    assert found == [("2026-06-24", "", "Padroeiro"), ("2026-06-25", "filial", "Outra cidade")]
+    assert left == ["Padroeiro"]
+
+
 def test_the_migrations_are_one_line() -> None:
     assert len(ScriptDirectory.from_config(config()).get_heads()) == 1

@@ -81,6 +81,27 @@ async def test_another_state_keeps_other_days(sessions: Sessions) -> None:
         assert (await queues.opening(session, "l1", local("2026-07-09T10:00"), zone=ZONE, state_uf="MG")).open
 
 
+async def test_a_branch_keeps_the_days_of_its_town_and_of_its_state(sessions: Sessions) -> None:
+    await fill(sessions)
+    async with sessions.begin() as session:
+        session.add_all(
+            [
+                Queue(key="vendas_mg", title="Vendas", business_hours="mg", state_uf="MG"),
+                Holiday(on_day=date(2026, 11, 25), timetable="mg", name="Dia da padroeira"),
+                *(BusinessHours(timetable="mg", weekday=day, opens=time(8), closes=time(18)) for day in range(5)),
+            ]
+        )
+
+    async def is_open(queue: str, day: str) -> bool:
+        async with sessions() as session:
+            return (await queues.opening(session, queue, local(f"{day}T10:00"), zone=ZONE, state_uf="SP")).open
+
+    # everybody's day, the branch's own day, São Paulo's day, a day like any other
+    days = ("2026-11-24", "2026-11-25", "2026-07-09", "2026-11-26")
+    assert [await is_open("l1", day) for day in days] == [False, True, False, True]
+    assert [await is_open("vendas_mg", day) for day in days] == [False, False, True, True]
+
+
 async def test_a_queue_without_hours_is_always_open_and_one_without_spans_never(sessions: Sessions) -> None:
     await fill(sessions)
     async with sessions() as session:

@@ -6,7 +6,8 @@ from ura.models.types import Key
 
 
 class Queue(Base):
-    """Where callers wait for a person. `business_hours` names a timetable; empty: open day and night."""
+    """Where callers wait for a person. `business_hours` names a timetable; empty: open day and night. `state_uf` is the
+    state whose holidays this branch keeps; empty: the provider's (PROSA_STATE_UF)."""
 
     __tablename__ = "queue"
 
@@ -14,3 +15,4 @@ class Queue(Base):
     title: Mapped[str] = mapped_column(String(80))
     business_hours: Mapped[str] = mapped_column(Key, default="")
     max_wait_s: Mapped[int] = mapped_column(default=300)
+    state_uf: Mapped[str] = mapped_column(String(2), default="")
