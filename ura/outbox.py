@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, and_, case, func, not_, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, func, not_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import paging, upsert
@@ -17,7 +17,7 @@ from ura.models import OutboxMessage, OutboxState, Problem
 from ura.paging import Page
 from ura.upsert import Row
 
-MOST_ATTEMPTS = 12  # the last one 17 hours after the first; a night may lie between
+MOST_ATTEMPTS = 14  # the longest pause, a day, lies before the last, two and a half days after the first
 QUICK_PAUSE = timedelta(seconds=2)  # before the second try, while somebody is on the phone and waits
 WAITED_FOR = timedelta(minutes=30)
 # What a caller asks for in the call: he waits for it, so it goes at any hour and before the others.
@@ -73,8 +73,10 @@ async def enqueue(
     channel: SendChannel = SendChannel.SMS,
     message_id: str = "",
     call_id: str | None = None,
+    not_before: datetime | None = None,
 ) -> str:
-    """In the caller's transaction: the message goes out if, and only if, its cause is committed."""
+    """In the caller's transaction: the message goes out if, and only if, its cause is committed. `not_before`: until
+    then it can be withdrawn."""
     row = {
         "id": message_id or uuid4().hex,
         "channel": channel,
@@ -83,9 +85,16 @@ async def enqueue(
         "payload": payload,
         "call_id": call_id,
         "created_at": now,
+        "next_at": max(now, not_before) if not_before else now,
     }
     await enqueue_rows(session, [row])
     return str(row["id"])
+
+
+async def withdraw(session: AsyncSession, message_id: str) -> None:
+    """Nobody needs it any more. One that somebody has begun to send stays."""
+    unsent = (OutboxMessage.state == OutboxState.QUEUED, OutboxMessage.attempts == 0)
+    await session.execute(delete(OutboxMessage).where(OutboxMessage.id == message_id, *unsent))
 
 
 async def message_state(session: AsyncSession, message_id: str) -> MessageState:

@@ -92,7 +92,8 @@ async def test_each_arrives_with_one_key_or_is_shown_as_failed_and_sent_again(se
             assert all(tries <= max(attempt, 1) for number, tries in day.tries.items() if number % 100 >= 95)
             now += max(pause_after(attempt), timedelta(seconds=120))
             await all_due(now)
-        assert now - NOON <= timedelta(hours=24)
+        assert pause_after(outbox.MOST_ATTEMPTS - 1) == timedelta(hours=24)
+        assert now - NOON <= timedelta(days=2, hours=12)
 
         never = {number for number in range(HOW_MANY) if number % 100 >= 95}
         async with sessions() as session:
