@@ -132,6 +132,19 @@ def test_another_number_is_checked(caller: str) -> None:
     assert talk.prompts == ["say.failed"]
 
 
+def test_a_number_that_was_keyed_for_the_news_is_the_one_to_reach_from_then_on() -> None:
+    talk = told(caller="")
+    talk.played()
+    talk.press("1", "11944443399")
+    talk.hears(ActDone("hear_outage", {}))
+    assert talk.prompts == ["say.subscribed"]
+    assert talk.state.facts["contact_phone"] == "+5511944443399"
+    talk.played()
+    talk.hears(ActDone("hear_outage", {}))
+    talk.played()
+    assert talk.prompts == ["say.subscribed"]
+
+
 @pytest.mark.parametrize("no", ["2", ""])
 def test_who_says_no_or_nothing_goes_on(no: str) -> None:
     talk = told()

@@ -108,6 +108,7 @@ def _turn_outage(c: Cursor, node: Outage, phase: str) -> Move:
 def _subscribe(c: Cursor, node: Outage, phone: str) -> Move:
     c.seq += 1
     c.data["phone"] = phone
+    c.facts["contact_phone"] = phone  # whatever else this call is about, it is not asked for again
     return _turn_outage(c, node, "subscribe")
 
 
