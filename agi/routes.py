@@ -29,6 +29,7 @@ from ura.flows.conduct import CallContext, CallResult, Lookups, conduct
 from ura.flows.effects import Spoken
 from ura.flows.engine import CompiledFlow, State
 from ura.flows.events import Event, QueueLeft, Started
+from ura.flows.facts import FirstFacts
 from ura.journal import Journal
 from ura.protocol import Protocols
 
@@ -144,17 +145,18 @@ class Routes:
         finally:
             repeat.cancel()
         number = tools.flows.find_number(start.did)
-        facts = {
-            "call_id": identity,
-            "caller": caller,
-            "caller_kind": phones.kind(caller).value,
-            "did": start.did,
-            "kind": number.kind if number else "",
-            "now": now.isoformat(timespec="seconds"),
-            "repeat_call": repeat.done() and not repeat.cancelled() and repeat.result(),
-            "protocol": protocol if kept else "",  # never spoken unless it is on disk
-        }
-        return OneCall(tools, start.uniqueid, protocol, caller, CallContext(identity, flow, Started(facts)), record)
+        facts = FirstFacts(
+            call_id=identity,
+            caller=caller,
+            caller_kind=phones.kind(caller).value,
+            did=start.did,
+            number_kind=number.kind if number else "",
+            now=now.isoformat(timespec="seconds"),
+            protocol=protocol if kept else "",  # never spoken unless it is on disk
+            repeat_call=repeat.done() and not repeat.cancelled() and repeat.result(),
+        )
+        begun = Started(facts.as_dict())
+        return OneCall(tools, start.uniqueid, protocol, caller, CallContext(identity, flow, begun), record)
 
     def _protocol(self, start: CallStart, now: datetime) -> str:
         try:

@@ -27,6 +27,7 @@ from ura.flows.conduct import Acts, CallContext, CallResult, conduct
 from ura.flows.effects import Spoken
 from ura.flows.engine import CompiledFlow
 from ura.flows.events import QueueLeft, Started
+from ura.flows.facts import FirstFacts
 from ura.flows.published import PublishedFlows, compile_document
 from ura.flows.validation import Known, check_document, parse
 from ura.lookups import Lookups
@@ -129,19 +130,19 @@ async def run_call(
     flow: CompiledFlow,
     channel: TerminalChannel,
     *,
-    facts: dict[str, Json],
+    facts: FirstFacts,
     lookups: Callable[[str, dict[str, Json]], Awaitable[dict[str, Json]]],
     acts: Acts,
     queue_left: str = "",
 ) -> CallResult:
     """One call to its end. `queue_left`: how each queue gives the caller back; empty: the queue takes the call."""
-    now = datetime.fromisoformat(facts["now"])
+    now = datetime.fromisoformat(facts.now)
 
     def speak(spoken: Spoken) -> list[str]:
         return speech.prompt_keys(spoken, today=now.date())
 
     recorder = TerminalRecorder()
-    call = CallContext(facts["call_id"], flow, Started(facts))
+    call = CallContext(facts.call_id, flow, Started(facts.as_dict()))
     for _ in range(MOST_QUEUES):
         result = await conduct(call, channel, lookups=lookups, acts=acts, recorder=recorder, speak=speak)
         if result.kind != "queue":
@@ -149,7 +150,7 @@ async def run_call(
         channel.write(f"    -> queue {result.queue}" + (f", left: {queue_left}" if queue_left else ""))
         if not queue_left:
             break
-        call = CallContext(facts["call_id"], flow, QueueLeft(result.queue, queue_left), result.state)
+        call = CallContext(facts.call_id, flow, QueueLeft(result.queue, queue_left), result.state)
     if result.kind == "end":
         channel.write(f"    -> end: {result.reason}")
     return result
@@ -200,15 +201,16 @@ async def _simulate(
         entries = [entry.strip() for entry in keys.split(",")] if keys else []
         channel = TerminalChannel(entries, texts, {key: clip.duration_s for key, clip in clips.items()}, typer.echo)
         call = SimulatedCall(uuid4().hex, PROTOCOL, phones.to_e164(caller) or "")
-        facts = {
-            "call_id": call.call_id,
-            "caller": call.caller,
-            "did": "551133330001",
-            "number_kind": "landline",
-            "protocol": call.protocol,
-            "now": moment.isoformat(timespec="minutes"),
-            "repeat_call": again,
-        }
+        facts = FirstFacts(
+            call_id=call.call_id,
+            caller=call.caller,
+            caller_kind=phones.kind(call.caller).value,
+            did="551133330001",
+            number_kind="landline",
+            now=moment.isoformat(timespec="minutes"),
+            protocol=call.protocol,
+            repeat_call=again,
+        )
         async with open_house(config, moment.replace(tzinfo=config.zone)) as house:
             acts = house.acts(call)
 

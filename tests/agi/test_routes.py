@@ -24,7 +24,9 @@ from ura.call_ids import call_id
 from ura.errors import Unavailable
 from ura.flows import documents
 from ura.flows.engine import CompiledFlow, compile_flow
+from ura.flows.facts import FIRST_FACTS
 from ura.flows.nodes import Flow
+from ura.flows.published import Number
 from ura.journal import Journal, Record
 from ura.protocol import Protocols
 
@@ -73,6 +75,7 @@ class Prompts:
 class Flows:
     flow: CompiledFlow
     forgotten: bool = False
+    number: Number | None = None
 
     def get(self, did: str) -> CompiledFlow:
         return self.flow
@@ -80,8 +83,8 @@ class Flows:
     def find(self, key: str, number: int) -> CompiledFlow | None:
         return None if self.forgotten else self.flow
 
-    def find_number(self, did: str) -> None:
-        return None
+    def find_number(self, did: str) -> Number | None:
+        return self.number
 
 
 @dataclass
@@ -199,6 +202,16 @@ async def test_a_call_is_answered_recorded_and_ends(house: House) -> None:
     assert (opened["caller"], opened["did"], opened["flow_version"]) == ("+5511987654321", "551133330001", 7)
     assert house.closed() == ["done"]
     assert house.live() == []
+
+
+async def test_a_flow_knows_from_the_start_what_it_was_promised(house: House) -> None:
+    house.flows.number = Number("551133330001", "mobile", "", "")
+    await house.call(keys=["", "9"])
+    position = house.tools.live.find("prosa-1700000000.1")
+    assert position is not None
+    facts = position["state"]["facts"]
+    assert set(facts) == FIRST_FACTS
+    assert (facts["number_kind"], facts["caller_kind"], facts["did"]) == ("mobile", "mobile", "551133330001")
 
 
 async def test_a_key_that_cuts_the_greeting_counts_in_the_menu(house: House) -> None:

@@ -16,6 +16,7 @@ from ura.flows import documents
 from ura.flows.conduct import CallContext, conduct
 from ura.flows.effects import Spoken
 from ura.flows.events import Started
+from ura.flows.facts import FirstFacts
 from ura.flows.published import compile_document
 from ura.lookups import Lookups
 from ura.prompts import PromptIndex
@@ -91,12 +92,19 @@ async def native_lines(settings: Settings, keys: str) -> list[str]:
             failed.append(name)
             raise
 
-    facts = {"call_id": uuid4().hex, "caller": "+5511900000000", "did": "551133330001", "number_kind": "landline"}
-    facts |= {"protocol": PROTOCOL, "now": now.replace(tzinfo=None).isoformat(timespec="minutes"), "repeat_call": False}
+    facts = FirstFacts(
+        call_id=uuid4().hex,
+        caller="+5511900000000",
+        caller_kind="mobile",
+        did="551133330001",
+        number_kind="landline",
+        now=now.replace(tzinfo=None).isoformat(timespec="minutes"),
+        protocol=PROTOCOL,
+    )
     notebook = _Notebook(list(keys), PromptIndex.load(settings))
     try:
         await conduct(
-            CallContext(str(facts["call_id"]), flow, Started(facts)),
+            CallContext(facts.call_id, flow, Started(facts.as_dict())),
             notebook,
             lookups=lookups,
             acts=done,

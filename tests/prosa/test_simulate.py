@@ -1,13 +1,18 @@
 """`prosa simulate` and `prosa flow check`, as typed in a terminal."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
+from prosa import simulate as module
 from prosa.simulate import flow_commands, simulate
 from ura.flows import documents
+from ura.flows.conduct import CallContext, CallResult
+from ura.flows.events import Started
+from ura.flows.facts import FIRST_FACTS
 
 app = Typer()
 app.command()(simulate)
@@ -46,6 +51,21 @@ def test_a_queue_that_gives_back_a_lookup_that_fails_and_a_second_call() -> None
     assert "Oi, de novo!" in output
     assert "-> queue l1, left: empty" in output
     assert "stored: request_callback" in output
+
+
+def test_a_flow_is_told_what_the_phone_tells_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[CallContext] = []
+
+    async def kept(call: CallContext, *args: Any, **more: Any) -> CallResult:
+        begun.append(call)
+        return CallResult("end", call.state)
+
+    monkeypatch.setattr(module, "conduct", kept)
+    assert run("provedor", "--caller", "+551633330000")[0] == 0
+    [event] = [call.event for call in begun]
+    assert isinstance(event, Started)
+    assert set(event.facts) == FIRST_FACTS
+    assert event.facts["caller_kind"] == "landline"
 
 
 def test_an_unknown_flow_is_said_in_one_line() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from prosa.demo_house import DemoHouse
 from prosa.example import ExampleProvider
-from ura import journal, speech
+from ura import journal, phones, speech
 from ura.acts import Acts
 from ura.demo.subscribers import streets
 from ura.errors import HungUp
@@ -28,6 +28,7 @@ from ura.flows.conduct import CallContext, CallResult, conduct
 from ura.flows.effects import Spoken
 from ura.flows.engine import CompiledFlow
 from ura.flows.events import QueueLeft, Started
+from ura.flows.facts import FirstFacts
 from ura.flows.published import compile_document
 from ura.prompts import MANIFEST, name_key, read_manifest
 from ura.settings import ROOT
@@ -197,16 +198,17 @@ async def tell(
     def speak(spoken: Spoken) -> list[str]:
         return speech.prompt_keys(spoken, today=now.date())
 
-    facts = {
-        "call_id": call_id,
-        "caller": caller,
-        "did": "551133330001",
-        "number_kind": "landline",
-        "protocol": protocol,
-        "now": now.isoformat(timespec="minutes"),
-        "repeat_call": repeat_call,
-    }
-    call = CallContext(call_id, flow or provedor(), Started(facts))
+    facts = FirstFacts(
+        call_id=call_id,
+        caller=caller,
+        caller_kind=phones.kind(caller).value,
+        did="551133330001",
+        number_kind="landline",
+        now=now.isoformat(timespec="minutes"),
+        protocol=protocol,
+        repeat_call=repeat_call,
+    )
+    call = CallContext(call_id, flow or provedor(), Started(facts.as_dict()))
     left, queues = list(queues_give_back), []
     while True:
         result = await conduct(call, person, lookups=ask, acts=acts, recorder=path, speak=speak)

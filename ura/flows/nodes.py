@@ -13,7 +13,7 @@ Conventions that hold everywhere
 * `short_prompts` are what a caller hears who also called within the last two hours (fact `repeat_call`) or left the
   question before in silence, and what any caller hears when a question is put again. They should name the person first.
 
-Facts known from the start: see `FIRST_FACTS`. Facts that nodes add: `sets` of a choice or say, `into` of collect or
+Facts known from the start: see `ura.flows.facts`. Facts that nodes add: `sets` of a choice or say, `into` of collect or
 lookup, `topic`, `city`, `neighbourhood`, `plan`, `plan_ids`, `lead_id`, `lead_status`, `ticket`, `callback`, `opening`,
 `recording_id`, `steps.<node>`, `frustrated`, `queue_left`. A phone number in the fact `contact_phone` wins over
 `caller` wherever a phone is needed (lead, waiting list, callback, sending plans).
@@ -58,9 +58,6 @@ __all__ = ["Asking", "BaseNode", "FactPath", "Part", "PromptKey", "Prompts", "Re
 
 SCHEMA_VERSION = 1
 KEYS = "0123456789*#"
-FIRST_FACTS = frozenset(
-    {"call_id", "caller", "caller_kind", "did", "number_kind", "now", "protocol", "repeat_call", "segment"}
-)
 
 Scalar = str | int | bool | None
 

@@ -13,10 +13,10 @@ from ura import privacy
 from ura.flows import law, mistakes
 from ura.flows.caller_nodes import ErpTicket, Identify, Invoices, Outage
 from ura.flows.engine.compiled import compile_flow
+from ura.flows.facts import FIRST_FACTS
 from ura.flows.graph import Edge, Graph
 from ura.flows.mistakes import FlowInvalid, FlowMistake
 from ura.flows.nodes import (
-    FIRST_FACTS,
     KEYS,
     SCHEMA_VERSION,
     BaseNode,
