@@ -20,7 +20,7 @@ from ura.models.holiday import Holiday
 from ura.models.identification_attempt import AttemptKind, IdentificationAttempt
 from ura.models.invoice import Invoice, InvoiceStatus
 from ura.models.journal_offset import JournalOffset
-from ura.models.lead import Lead, LeadStatus
+from ura.models.lead import Lead, LeadSource, LeadStatus, LostReason
 from ura.models.neighbourhood import Coverage, Neighbourhood
 from ura.models.opt_out import OptOut
 from ura.models.outage import Cause, Outage, OutageScope
@@ -76,8 +76,10 @@ __all__ = [
     "InvoiceStatus",
     "JournalOffset",
     "Lead",
+    "LeadSource",
     "LeadStatus",
     "LoginSession",
+    "LostReason",
     "Neighbourhood",
     "Operation",
     "OptOut",

@@ -16,3 +16,4 @@ class WaitingListEntry(Base):
     phone: Mapped[str] = mapped_column(Phone)
     neighbourhood_id: Mapped[int] = mapped_column(index=True)
     created_at: Mapped[datetime] = mapped_column(Moment)
+    settled_at: Mapped[datetime | None] = mapped_column(Moment)  # their call was put on the list of those to make
