@@ -181,7 +181,7 @@ class PromptIndex:
 
     def __init__(self, shipped: Path, manifest: Path, rendered: Path) -> None:
         self._rendered = rendered
-        self._shipped = _files(shipped, _sound_clips(shipped, manifest))
+        self._shipped = _files("prosa", shipped, _sound_clips(shipped, manifest))
         self._names_seen: tuple[int, int] = (0, 0)
         self._names: dict[str, _File] = {}
         self._reported: set[str] = set()
@@ -210,9 +210,9 @@ class PromptIndex:
     def _fit(self, key: str) -> str | None:
         shipped = self._shipped.get(key)
         if shipped and shipped.is_fit():
-            return f"prosa/{shipped.sound}"
+            return shipped.sound
         if key.startswith("name.") and KEY.fullmatch(key) and (name := self._find_name(key)) and name.is_fit():
-            return f"dyn/{name.sound}"
+            return name.sound
         return None
 
     def playable(self, keys: Sequence[str]) -> list[str]:
@@ -243,7 +243,7 @@ class PromptIndex:
         try:
             stat = manifest.stat()
             if self._names_seen != (stat.st_mtime_ns, stat.st_size):
-                self._names = _files(self._rendered, read_manifest(manifest))
+                self._names = _files("dyn", self._rendered, read_manifest(manifest))
                 self._names_seen = (stat.st_mtime_ns, stat.st_size)
         except FileNotFoundError:  # nothing was ever rendered here
             return None
@@ -256,7 +256,7 @@ class PromptIndex:
 class _File(NamedTuple):
     """What the phone asks of a clip, put together ahead: it is asked fifty times a call."""
 
-    sound: str
+    sound: str  # as Asterisk calls it
     path: str
     size: int | None
 
@@ -267,9 +267,9 @@ class _File(NamedTuple):
             return False
 
 
-def _files(folder: Path, clips: Mapping[str, Clip]) -> dict[str, _File]:
+def _files(root: str, folder: Path, clips: Mapping[str, Clip]) -> dict[str, _File]:
     return {
-        key: _File(sound(key), f"{folder}/{sound(key)}.alaw", clip.bytes.get("alaw"))
+        key: _File(f"{root}/{sound(key)}", f"{folder}/{sound(key)}.alaw", clip.bytes.get("alaw"))
         for key, clip in clips.items()
         if KEY.fullmatch(key)
     }

@@ -78,9 +78,7 @@ class Projector:
         offset = (self._offsets or {}).get(path.name, 0)
         if size <= offset:
             return False
-        with path.open("rb") as file:
-            file.seek(offset)
-            new = file.read(journal.READ_AT_MOST_BYTES)
+        new = journal.new_bytes(path, offset)
         return any(kind in new for kind in self._waited_for)
 
     async def step(self) -> int:
@@ -145,7 +143,7 @@ class Projector:
 
     async def _finish(self, path: Path, offset: int) -> None:
         """The writer is gone and all is applied: put a half line aside and remove the file."""
-        tail = path.read_bytes()[offset:]
+        tail = journal.new_bytes(path, offset)  # less than a line: whole ones have been applied
         if tail.strip():
             _quarantine(path, [tail])
         path.unlink()
