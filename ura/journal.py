@@ -7,10 +7,12 @@ writer is gone.
 """
 
 import asyncio
+import errno
 import fcntl
 import os
 import time
 from binascii import crc32
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,12 +20,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from ura import compact_json
 from ura.errors import Unavailable
+
+log = structlog.get_logger("ura.journal")
 
 SUFFIX = ".journal"
 ROTATE_AT_BYTES = 8 * 1024 * 1024
 READ_AT_MOST_BYTES = 1024 * 1024
+CARRIED_LINES = 10_000  # about 3 MiB, and some minutes of calls
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # another file would have none either
 
 
 class JournalBroken(Unavailable):
@@ -132,70 +140,110 @@ def waiting(folder: Path, offsets: Mapping[str, int]) -> int:
 
 
 class Journal:
-    """The writing end, one a process (made after a fork, never before)."""
+    """The writing end, one a process (made after a fork, never before).
+
+    A disk that refuses a file is no reason not to serve: each `append` asks it again. What was appended and is not
+    known to be on disk goes with us into the next file, so that applying it twice is all that can happen to it.
+    """
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
         self._name = name
+        self._fd = -1
         self._written = 0  # appended lines
         self._synced = 0  # of which known to be on disk
+        self._unsynced: deque[bytes] = deque(maxlen=CARRIED_LINES)  # the lines between the two
         self._torn = False  # the last write stopped half-way
+        self._broken = True  # the file is not to be used any more, or there is none
         self._syncing: asyncio.Task[None] | None = None
-        folder.mkdir(parents=True, exist_ok=True)
-        self._open()
+        try:
+            self._renew()
+        except OSError as error:
+            log.error("no journal: nothing is recorded or promised until the disk takes it", reason=error.strerror)
 
     def append(self, kind: str, key: str, data: dict[str, Any]) -> None:
         """Hand one record to the operating system: it survives the death of this process, and after `sync` that of
         the machine. Raises JournalBroken when the disk does not take it."""
         line = encode(Record(kind, key, datetime.now(UTC).isoformat(timespec="milliseconds"), data))
-        if self._torn:
-            line = b"\n" + line  # close the half line, or it would spoil this record too
         try:
-            done = os.write(self._fd, line)
+            if self._broken:
+                self._renew()
+            # After a half line: close it, or it would spoil this record too.
+            done = os.write(self._fd, b"\n" + line if self._torn else line) - self._torn
         except OSError as error:
+            self._broken = self._broken or error.errno not in _NO_ROOM
             raise JournalBroken(f"the journal cannot be written: {error.strerror}") from error
         self._torn = done != len(line)
         if self._torn:
             raise JournalBroken("the journal's disk is full")
         self._size += done
         self._written += 1
+        self._unsynced.append(line)
 
     async def sync(self) -> None:
-        """Return when all that was appended so far is on disk. Callers who wait together share one fdatasync."""
+        """Return when all that was appended so far is on disk; raises JournalBroken when the disk refuses. Callers who
+        wait together share one fdatasync. A disk may also hang: who has a caller waiting sets a limit."""
         wanted = self._written
         while self._synced < wanted:
             if self._syncing is None:
                 self._syncing = asyncio.create_task(self._sync())
+                self._syncing.add_done_callback(_seen)
             await asyncio.shield(self._syncing)
 
     async def _sync(self) -> None:
-        covers = self._written
         try:
+            if self._broken:
+                self._renew()
+            covers = self._written
             await asyncio.to_thread(os.fdatasync, self._fd)
         except OSError as error:
             # After a failed fdatasync the kernel may forget the pages: never ask the same file again.
-            self._rotate()
+            self._broken = True
+            with suppress(OSError):  # else `append` tries it
+                self._renew()
             raise JournalBroken(f"the journal cannot be made durable: {error.strerror}") from error
         else:
             self._synced = covers
+            while len(self._unsynced) > self._written - covers:
+                self._unsynced.popleft()
             if self._size > ROTATE_AT_BYTES and self._written == covers:
-                self._rotate()
+                with suppress(OSError):  # this one is sound: go on in it
+                    self._renew()
         finally:
             self._syncing = None
 
     def close(self) -> None:
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd, self._broken = -1, True
 
-    def _rotate(self) -> None:
-        os.close(self._fd)
-        self._open()
-
-    def _open(self) -> None:
+    def _renew(self) -> None:
+        """Go on in a new file, beginning with what is not on disk yet. Raises OSError, and then nothing has changed:
+        the old one is ours until there is another, or its number would soon be a caller's socket."""
         path = self._folder / f"{self._name}-{os.getpid()}-{time.time_ns() // 1000}{SUFFIX}"
         hidden = path.with_suffix(".new")  # named last: a reader must never see the file without its lock
-        self._fd = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
-        hidden.rename(path)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        fd = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            carried = b"".join(self._unsynced)
+            if os.write(fd, carried) != len(carried):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            hidden.rename(path)
+        except OSError:
+            os.close(fd)
+            with suppress(OSError):
+                hidden.unlink()
+            raise
+        lost = self._written - self._synced - len(self._unsynced)
+        if lost:
+            log.error("the disk refused for too long: records may be lost", records=lost)
+        self.close()
+        self._fd, self._size, self._torn, self._broken = fd, len(carried), False, False
         self.path = path
-        self._size = 0
-        self._torn = False
+
+
+def _seen(syncing: "asyncio.Task[None]") -> None:
+    """All who waited may have left: what came of it is no news then."""
+    if not syncing.cancelled():
+        syncing.exception()
