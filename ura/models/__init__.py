@@ -8,10 +8,13 @@ from ura.models.business_hours import BusinessHours
 from ura.models.call import Call, Door, Outcome, Witness
 from ura.models.call_step import CallStep
 from ura.models.callback import Callback, CallbackState
+from ura.models.caller_block import CallerBlock
 from ura.models.city import City
 from ura.models.contract import Contract
 from ura.models.did import Did, DidKind
 from ura.models.dispute import Dispute
+from ura.models.dropped_call import DroppedCall, Recovery
+from ura.models.emergency import Emergency, EmergencyPin
 from ura.models.erp_request import ErpRequest, ErpRequestState, Operation
 from ura.models.event import Event
 from ura.models.flow import Flow
@@ -29,6 +32,7 @@ from ura.models.outbox import OutboxMessage, OutboxState, Problem
 from ura.models.payment_promise import PaymentPromise
 from ura.models.plan import Audience, Plan
 from ura.models.plan_offer import PlanOffer
+from ura.models.priority_number import PriorityNumber
 from ura.models.prompt import Prompt, PromptKind
 from ura.models.queue import Queue
 from ura.models.recording import Recording
@@ -55,6 +59,7 @@ __all__ = [
     "CallStep",
     "Callback",
     "CallbackState",
+    "CallerBlock",
     "Category",
     "Cause",
     "City",
@@ -64,6 +69,9 @@ __all__ = [
     "DidKind",
     "Dispute",
     "Door",
+    "DroppedCall",
+    "Emergency",
+    "EmergencyPin",
     "ErpRequest",
     "ErpRequestState",
     "Event",
@@ -92,11 +100,13 @@ __all__ = [
     "PaymentPromise",
     "Plan",
     "PlanOffer",
+    "PriorityNumber",
     "Problem",
     "Prompt",
     "PromptKind",
     "Queue",
     "Recording",
+    "Recovery",
     "Role",
     "StepAnswer",
     "StepResult",
