@@ -106,7 +106,9 @@ class DemoHouse:
             claimed = await erp_requests.claim(session, worker=WORKER, now=self._now, limit=10)
         for request in claimed:
             try:
-                result: dict[str, Json] | ErpUnavailable = await erp_requests.perform(self._erp, self._line, request)
+                result: dict[str, Json] | ErpUnavailable = await erp_requests.perform(
+                    self._erp, self._line, request, now=self._now
+                )
             except (ErpUnavailable, BadInput) as error:
                 result = error if isinstance(error, ErpUnavailable) else ErpUnavailable(error.message)
             async with self._sessions.begin() as session:

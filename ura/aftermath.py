@@ -1,4 +1,4 @@
-"""What came of a call: the tickets, contact, recordings, messages and answers that it left."""
+"""What came of a call: the tickets, wishes, contact, recordings, messages and answers that it left."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from ura.models import (
     Callback,
     City,
+    ErpRequest,
     Lead,
     Neighbourhood,
     OutboxMessage,
@@ -27,6 +28,7 @@ class Aftermath:
     """In the order in which they came about. `lead_place` and `lead_plan` are names, "" when nothing was chosen."""
 
     tickets: Sequence[Ticket] = ()
+    requests: Sequence[ErpRequest] = ()
     lead: Lead | None = None
     lead_place: str = ""
     lead_plan: str = ""
@@ -40,6 +42,7 @@ class Aftermath:
         return any(
             (
                 self.tickets,
+                self.requests,
                 self.lead,
                 self.recordings,
                 self.messages,
@@ -60,6 +63,7 @@ async def of_call(session: AsyncSession, call_id: str) -> Aftermath:
     place, plan = await _chosen(session, leads[0]) if leads else ("", "")
     return Aftermath(
         tickets=await found(Ticket, Ticket.opened_at, Ticket.id),
+        requests=await found(ErpRequest, ErpRequest.created_at, ErpRequest.id),
         lead=leads[0] if leads else None,
         lead_place=place,
         lead_plan=plan,

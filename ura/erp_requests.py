@@ -1,26 +1,33 @@
 """What callers want changed in the provider's system: written with the call, asked by one worker, tried again.
 
 A wish is the same wish for ever (its id is the ERP's `key`), so trying again never does it twice. A call waits a few
-seconds for the result; who did not hear it in the call gets it by message.
+seconds for the result; who did not hear it in the call gets it by message. What nobody could ask for becomes a ticket:
+the caller was told that it is noted.
 """
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol, assert_never
+from uuid import UUID, uuid5
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import outbox, upsert
+from ura import events, outbox, summaries, tickets, upsert
 from ura.claims import Claims
 from ura.erp import Contract, Erp, ErpUnavailable, Invoice, Reply, SendChannel, Unsupported
 from ura.errors import BadInput
-from ura.models import ErpRequest, ErpRequestState, Operation
+from ura.models import Call, Category, ErpRequest, ErpRequestState, Operation
 from ura.upsert import Row
 
 Json = Any
-MOST_ATTEMPTS = 8  # the last about an hour after the first; then a person has to
-CALL_WAITS = timedelta(seconds=9)  # who asked hears the result in the call when it comes this soon
+MOST_ATTEMPTS = 12  # the last about seventeen hours after the first; then a person has to
+CALL_WAITS = timedelta(seconds=9)  # after that no call waits for a result any more
+# They cut the line for a moment, with the consent of who is on the phone now: asked for once, and at once or never.
+ONCE = frozenset({Operation.SESSION_RESET, Operation.REBOOT_CPE})
+UNFINISHED = UUID("b0d1c8a4-6a52-4f0e-8c8e-7c1c1c5f2f6b")
+TICKET_QUEUE, OPENED_BY = "l1", "worker"
+OF_BILLING = frozenset({Operation.TRUST_UNLOCK, Operation.PROMISE, Operation.SEND_INVOICE})
 
 _CLAIMS = Claims(ErpRequest, waiting=ErpRequestState.QUEUED, taken=ErpRequestState.RUNNING)
 _DUE = (
@@ -58,19 +65,21 @@ async def release_stale(session: AsyncSession, *, claimed_before: datetime, now:
 
 
 async def settle(session: AsyncSession, request: ErpRequest, result: dict[str, Json], *, now: datetime) -> bool:
-    """The ERP has spoken. Tells the caller by message when the call could not wait so long."""
+    """The ERP has spoken. That it cannot do this at all is heard in the call, or else is work for a person."""
     mine = await _CLAIMS.settle(
         session, request, state=ErpRequestState.DONE, result=result, settled_at=now, last_error=""
     )
     if mine:
         await _tell(session, request, result, now=now)
+        if result.get("unsupported") and now - request.created_at >= CALL_WAITS:
+            await _hand_to_a_person(session, request, maybe_done=False, now=now)
     return mine
 
 
 async def put_off(session: AsyncSession, request: ErpRequest, trouble: ErpUnavailable, *, now: datetime) -> bool:
-    """The ERP did not answer. After MOST_ATTEMPTS a person has to: FAILED is shown in the panel."""
+    """The ERP did not answer. After MOST_ATTEMPTS a person has to."""
     maybe = request.maybe_done or trouble.maybe_done
-    if request.attempts < MOST_ATTEMPTS:
+    if request.attempts < MOST_ATTEMPTS and request.operation not in ONCE:
         return await _CLAIMS.try_later(session, request, error=trouble.message, now=now, maybe_done=maybe)
     return await fail(session, request, error=trouble.message, now=now, maybe_done=maybe)
 
@@ -78,7 +87,7 @@ async def put_off(session: AsyncSession, request: ErpRequest, trouble: ErpUnavai
 async def fail(
     session: AsyncSession, request: ErpRequest, *, error: str, now: datetime, maybe_done: bool = False
 ) -> bool:
-    """Nobody will ask again."""
+    """Nobody will ask again. What the caller was told is noted becomes a ticket, in the same transaction."""
     mine = await _CLAIMS.settle(
         session,
         request,
@@ -89,7 +98,27 @@ async def fail(
     )
     if mine:
         await _tell(session, request, None, now=now)
+        if request.operation not in ONCE:  # the call itself goes on to a person
+            await _hand_to_a_person(session, request, maybe_done=maybe_done, now=now)
     return mine
+
+
+async def _hand_to_a_person(session: AsyncSession, request: ErpRequest, *, maybe_done: bool, now: datetime) -> None:
+    call = await session.get(Call, request.call_id) if request.call_id else None
+    ticket = await tickets.open_ticket(
+        session,
+        ticket_id=uuid5(UNFINISHED, request.id).hex,
+        protocol=request.protocol,
+        category=Category.BILLING if request.operation in OF_BILLING else Category.SUPPORT,
+        summary=summaries.unfinished(request, maybe_done=maybe_done),
+        phone=str(request.args.get("tell") or (call.caller if call else "")),
+        queue=TICKET_QUEUE,
+        opened_by=OPENED_BY,
+        now=now,
+        call_id=request.call_id,
+        contract_ref=str(request.args.get("contract_id") or ""),
+    )
+    await events.ring(session, {"tickets": {"ids": [ticket.id]}}, now=now)
 
 
 async def find_result(session: AsyncSession, request_id: str) -> dict[str, Json]:
@@ -100,29 +129,47 @@ async def find_result(session: AsyncSession, request_id: str) -> dict[str, Json]
     return {"state": request.state.value, "result": request.result}
 
 
+async def heard(session: AsyncSession, request_id: str) -> None:
+    """The call has this result: no message need tell it."""
+    for settled in (ErpRequestState.DONE, ErpRequestState.FAILED):
+        await outbox.withdraw(session, _message_id(request_id, settled))
+
+
 async def _tell(session: AsyncSession, request: ErpRequest, result: dict[str, Json] | None, *, now: datetime) -> None:
+    """By message, as soon as no call can wait for it any more; a call that hears it withdraws the message."""
     phone = str(request.args.get("tell") or "")
-    if not phone or now - request.created_at < CALL_WAITS:
+    if not phone:
         return
+    settled = ErpRequestState.FAILED if result is None else ErpRequestState.DONE
     await outbox.enqueue(
         session,
         kind="erp_result",
         to=phone,
         payload={"operation": request.operation.value, "result": result, "protocol": request.protocol},
         now=now,
-        message_id=f"{request.id[:24]}{'f' if result is None else 'd'}".ljust(32, "0"),
+        not_before=request.created_at + CALL_WAITS,
+        message_id=_message_id(request.id, settled),
         call_id=request.call_id,
     )
+
+
+def _message_id(request_id: str, settled: ErpRequestState) -> str:
+    return f"{request_id[:24]}{'f' if settled is ErpRequestState.FAILED else 'd'}".ljust(32, "0")
 
 
 # -- asking
 
 
-async def perform(erp: Erp, resets: SessionReset, request: ErpRequest) -> dict[str, Json]:
+async def perform(erp: Erp, resets: SessionReset, request: ErpRequest, *, now: datetime) -> dict[str, Json]:
     """Ask once → what was answered, as JSON; `{"unsupported": true}` when this ERP cannot.
 
     Raises ErpUnavailable (try again later) or BadInput (never).
     """
+    if request.operation in ONCE:
+        if request.attempts > 1:  # the first may have cut the line, and a new session is on it now
+            raise BadInput(f"{request.operation} is not asked for twice")
+        if now - request.created_at > CALL_WAITS:
+            raise BadInput(f"{request.operation} was agreed to too long ago")
     try:
         reply = await _ask(erp, resets, request)
     except (KeyError, ValueError, TypeError) as error:

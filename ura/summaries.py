@@ -1,4 +1,4 @@
-"""What does a ticket say of itself? The rescue script knows no Portuguese and writes a code; people read words."""
+"""What does a ticket say of itself, in words? The rescue script knows no Portuguese and writes a code."""
 
 import re
 from functools import cache
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from ura.models import Ticket
+from ura.models import ErpRequest, Ticket
 
 CODE = re.compile(r"(menu|promise): ([a-z_-]*)")  # of agi/rescue.py
 
@@ -28,3 +28,11 @@ def told(ticket: Ticket, text: str | None = None) -> str:
         mode = "promise_hidden"
     words = _texts()
     return words["rescue"][mode].format(why=words["why"].get(why, words["why"]["unknown"]))
+
+
+def unfinished(request: ErpRequest, *, maybe_done: bool) -> str:
+    """What the caller wanted from the provider's system, for who has to do it by hand."""
+    words, args = _texts()["wish"], request.args
+    about = " ".join(str(args.get(name) or "") for name in ("subject", "on")).strip()
+    parts = (words[request.operation.value], f"({about})" if about else "", words["not_done"])
+    return " ".join(part for part in (*parts, words["maybe_done"] if maybe_done else "") if part)

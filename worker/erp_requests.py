@@ -91,7 +91,7 @@ class ErpRequests:
     async def _ask(self, request: ErpRequest) -> None:
         try:
             async with asyncio.timeout(ASK_DEADLINE_S):
-                result = await erp_requests.perform(self._erp, self._resets, request)
+                result = await erp_requests.perform(self._erp, self._resets, request, now=self._now())
         except (ErpUnavailable, TimeoutError) as error:
             trouble = error if isinstance(error, ErpUnavailable) else ErpUnavailable("no answer", maybe_done=True)
             self._say(request, trouble.message)

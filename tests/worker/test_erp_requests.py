@@ -7,15 +7,17 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, true
 
-from ura import erp_requests
+from tests.factories import make_record
+from ura import aftermath, erp_requests, outbox
 from ura.acts import Acts
 from ura.db import Sessions
 from ura.erp import Answer, Contract, ContractStatus, Erp, ErpUnavailable, Promised, Reply, Unlock, UnlockVerdict
 from ura.errors import BadInput
 from ura.journal import Journal
-from ura.models import ErpRequest, OutboxMessage
+from ura.models import Category, ErpRequest, OutboxMessage, Ticket
+from ura.projection import apply
 from worker.erp_requests import ErpRequests
 from worker.projector import Projector
 
@@ -56,22 +58,35 @@ class System:
     async def promise(self, contract_id: str, on: date, *, key: str, again: bool = False) -> Reply[Promised]:
         return erp_requests.Unsupported(self.name, "promise")
 
+    async def reboot_cpe(self, contract: Contract, *, key: str, again: bool = False) -> Reply[bool]:
+        self.loses_answers = True
+        await self._do(f"reboot {contract.id}", key, again)
+        raise AssertionError("the answer is lost")
+
     async def list_contracts(self, subscriber_id: str) -> Reply[tuple[Contract, ...]]:
         return Answer((Contract("7", subscriber_id, "1007", ContractStatus.ACTIVE),), self.name, NOW)
 
 
 @dataclass
 class Network:
+    loses_answers: bool = False
     reset_contracts: list[str] = field(default_factory=list)
 
     async def reset(self, contract: Contract, *, key: str) -> Reply[bool]:
         self.reset_contracts.append(contract.number)
+        if self.loses_answers:
+            raise ErpUnavailable("no answer of the NAS", maybe_done=True)
         return Answer(True, "radius", NOW)
 
 
 @pytest.fixture
 def system() -> System:
     return System()
+
+
+@pytest.fixture
+def network() -> Network:
+    return Network()
 
 
 @dataclass
@@ -88,8 +103,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def requests(sessions: Sessions, system: System, clock: Clock) -> ErpRequests:
-    return ErpRequests(sessions, cast(Erp, system), Network(), now=clock)
+def requests(sessions: Sessions, system: System, network: Network, clock: Clock) -> ErpRequests:
+    return ErpRequests(sessions, cast(Erp, system), network, now=clock)
 
 
 @dataclass(frozen=True)
@@ -199,28 +214,126 @@ async def test_a_system_that_is_away_gets_the_wish_later_and_the_caller_a_messag
     assert message.payload["protocol"] == "263260000179"
 
 
+async def until_given_up(sessions: Sessions, requests: ErpRequests, clock: Clock, request_id: str) -> None:
+    for _ in range(erp_requests.MOST_ATTEMPTS):
+        await one_round(requests)
+        clock.at = (await the(sessions, request_id)).next_at + timedelta(seconds=1)
+    assert (await result(sessions, request_id))["state"] == "failed"
+
+
 async def test_after_the_last_try_a_person_has_to_and_the_caller_is_told(
     sessions: Sessions, requests: ErpRequests, system: System, wish: Callable[..., Awaitable[str]], clock: Clock
 ) -> None:
     request_id = await wish(tell=CALLER)
     system.deaf = True
-    for _ in range(erp_requests.MOST_ATTEMPTS):
-        await one_round(requests)
-        clock.at = (await the(sessions, request_id)).next_at + timedelta(seconds=1)
-    assert (await result(sessions, request_id))["state"] == "failed"
+    await until_given_up(sessions, requests, clock, request_id)
     async with sessions() as session:
         message = (await session.scalars(select(OutboxMessage))).one()
     assert message.payload["result"] is None
 
 
+@pytest.mark.parametrize("caller", ["+551133334444", ""], ids=["landline", "hidden"])
+async def test_whoever_no_message_can_reach_has_a_ticket_for_what_was_never_done(
+    sessions: Sessions,
+    requests: ErpRequests,
+    system: System,
+    wish: Callable[..., Awaitable[str]],
+    clock: Clock,
+    caller: str,
+) -> None:
+    async with sessions.begin() as session:
+        opened = {"call_id": "c" * 32, "caller": caller, "door": "flow", "opened_at": NOW.isoformat()}
+        await apply(session, make_record("call_opened", **opened))
+    request_id = await wish(tell="")
+    system.loses_answers = True
+    await until_given_up(sessions, requests, clock, request_id)
+    await one_round(requests)
+    async with sessions() as session:
+        left = await aftermath.of_call(session, "c" * 32)
+        (ticket,), (request,) = left.tickets, left.requests
+        assert await session.scalar(select(OutboxMessage)) is None
+    assert (request.id, request.maybe_done) == (request_id, True)
+    assert (ticket.protocol, ticket.phone) == ("263260000179", caller)
+    assert (ticket.category, ticket.contract_ref) == (Category.BILLING, "7")
+    assert ticket.summary.startswith("Pediu a liberação em confiança.")
+    assert "conferir antes" in ticket.summary
+
+
+async def test_cannot_is_work_for_a_person_once_the_call_has_been_told_that_it_is_noted(
+    sessions: Sessions, requests: ErpRequests, wish: Callable[..., Awaitable[str]], clock: Clock
+) -> None:
+    await wish("promise", on="2026-11-25")
+    await one_round(requests)
+    async with sessions() as session:
+        assert await session.scalar(select(Ticket)) is None, "the call hears it, and goes on to a person"
+    await wish("promise", "2", on="2026-11-26")
+    clock.at += timedelta(minutes=1)
+    await one_round(requests)
+    async with sessions() as session:
+        ticket = (await session.scalars(select(Ticket))).one()
+    assert "2026-11-26" in ticket.summary
+
+
 async def test_who_heard_it_in_the_call_gets_no_message(
     sessions: Sessions, requests: ErpRequests, wish: Callable[..., Awaitable[str]], clock: Clock
 ) -> None:
-    await wish(tell=CALLER)
+    request_id = await wish(tell=CALLER)
     clock.at += timedelta(seconds=8)
     await one_round(requests)
+    async with sessions.begin() as session:
+        await erp_requests.heard(session, request_id)
     async with sessions() as session:
         assert await session.scalar(select(OutboxMessage)) is None
+
+
+async def test_who_hung_up_before_the_answer_came_gets_it_by_message_once_no_call_can_wait_for_it(
+    sessions: Sessions, requests: ErpRequests, wish: Callable[..., Awaitable[str]], clock: Clock
+) -> None:
+    await wish(tell=CALLER)
+    clock.at += timedelta(seconds=3)
+    await one_round(requests)
+    async with sessions() as session:
+        message = (await session.scalars(select(OutboxMessage))).one()
+        assert message.next_at == NOW + erp_requests.CALL_WAITS
+        assert not await outbox.is_due(session, now=clock.at, only=true())
+        assert await outbox.is_due(session, now=NOW + erp_requests.CALL_WAITS, only=true())
+
+
+@pytest.mark.parametrize("operation", ["session_reset", "reboot_cpe"])
+async def test_a_line_is_cut_at_once_or_not_at_all(
+    sessions: Sessions,
+    requests: ErpRequests,
+    network: Network,
+    system: System,
+    wish: Callable[..., Awaitable[str]],
+    clock: Clock,
+    operation: str,
+) -> None:
+    """The answer to a first try may be lost: a second would cut the session that has come up since."""
+    network.loses_answers = True
+    request_id = await wish(operation, subscriber_id="3")
+    await one_round(requests)
+    assert (await result(sessions, request_id))["state"] == "failed"
+    clock.at += timedelta(hours=1)
+    await one_round(requests)
+    too_late = await wish(operation, "2", subscriber_id="3")
+    await one_round(requests)
+    assert (await result(sessions, too_late))["state"] == "failed"
+    async with sessions() as session:
+        assert await session.scalar(select(Ticket)) is None
+    assert len(network.reset_contracts) + len(system.done) == 1
+
+
+async def test_a_reset_that_a_dead_worker_had_asked_for_is_not_asked_for_again(
+    sessions: Sessions, requests: ErpRequests, network: Network, wish: Callable[..., Awaitable[str]], clock: Clock
+) -> None:
+    request_id = await wish("session_reset", subscriber_id="3")
+    async with sessions.begin() as session:
+        await erp_requests.claim(session, worker="dead", now=NOW, limit=1)
+    clock.at += timedelta(minutes=3)
+    await one_round(requests)
+    assert (await result(sessions, request_id))["state"] == "failed"
+    assert network.reset_contracts == []
 
 
 async def test_one_that_stalls_does_not_hold_the_others_up(

@@ -1,7 +1,10 @@
 """What became of what the caller wanted done? Waited for as long as a call can wait, and only the truth is told."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from ura import erp_requests, outbox
 from ura.caller_lookups.callers import Args, Callers, Json
@@ -17,7 +20,12 @@ async def erp_result(callers: Callers, args: Args) -> dict[str, Json]:
     async def look() -> dict[str, Json] | None:
         async with callers.house.sessions() as session:
             found = await erp_requests.find_result(session, request_id)
-        return None if found["state"] == "queued" else found
+        if found["state"] == "queued":
+            return None
+        with suppress(SQLAlchemyError):  # then it is told twice
+            async with callers.house.sessions.begin() as session:
+                await erp_requests.heard(session, request_id)
+        return found
 
     answer = await _until(look, wait=callers.wait) or {"state": "queued", "result": None}
     result = answer["result"]

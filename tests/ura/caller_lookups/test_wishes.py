@@ -15,7 +15,8 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 async def wished(sessions: Sessions, operation: str = "trust_unlock") -> str:
-    row = {"id": make_id(), "operation": Operation(operation), "args": {}, "protocol": "", "call_id": None}
+    args = {"tell": OTAVIO}
+    row = {"id": make_id(), "operation": Operation(operation), "args": args, "protocol": "", "call_id": None}
     async with sessions.begin() as session:
         await erp_requests.add_requests(session, [row | {"created_at": NOON}])
     return str(row["id"])
@@ -42,6 +43,8 @@ async def test_a_wish_is_waited_for_and_its_time_told_as_it_is_here(world: World
     world.on_wait = worker
     found = await world.ask("erp_result", args | {"request_id": request_id})
     assert found == {"state": "done", "result": result | {"until": "2026-11-26T09:00"}}
+    async with sessions() as session:
+        assert (await outbox.list_messages(session)).items == []  # heard in the call, so not told again
     asked = world.erp.asked["list_contracts"]
     await world.ask("targets", args)
     assert world.erp.asked["list_contracts"] == asked + 1  # the contract may have changed
@@ -54,6 +57,9 @@ async def test_a_wish_that_is_not_settled_in_time_is_queued_and_one_that_failed_
     assert await world.ask("erp_result", {"request_id": request_id}) == {"state": "queued", "result": None}
     assert timedelta(seconds=7) < world.now - NOON <= timedelta(seconds=8)
     await settle(sessions, None)
+    async with sessions() as session:
+        (message,) = (await outbox.list_messages(session)).items
+        assert (message.kind, message.to) == ("erp_result", OTAVIO)
     assert await world.ask("erp_result", {"request_id": request_id}) == {"state": "failed", "result": None}
     assert (await world.ask("erp_result", {"request_id": make_id()}))["state"] == "queued"  # still in the journal
 
