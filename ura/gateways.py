@@ -1,5 +1,6 @@
 """What a gateway of messages is asked, and how it can answer. The adapters in ura/adapters speak to the real ones."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
@@ -71,6 +72,11 @@ def open_channels(settings: Settings) -> tuple[SendChannel, ...]:
         SendChannel.EMAIL: bool(settings.smtp_host),
     }
     return tuple(channel for channel, there in ways.items() if there)
+
+
+def phone_channel(channels: Collection[SendChannel]) -> SendChannel:
+    """How a telephone number is written to when nobody chose: the first way there is; without any it waits as SMS."""
+    return next((channel for channel in channels if channel is not SendChannel.EMAIL), SendChannel.SMS)
 
 
 class Gateway(Protocol):

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import outbox, phones, queues, upsert
 from ura.coverage import plain
-from ura.erp import Contract
+from ura.erp import Contract, SendChannel
 from ura.errors import BadInput, NotFound, Refused
 from ura.models import Cause, Outage, OutageCall, OutageScope
 from ura.phones import PhoneKind
@@ -131,12 +131,14 @@ async def change_outage(
     await session.flush()
 
 
-async def close_outage(session: AsyncSession, outage: Outage, *, closed_by: str, now: datetime) -> int:
+async def close_outage(
+    session: AsyncSession, outage: Outage, *, closed_by: str, now: datetime, by: SendChannel = SendChannel.SMS
+) -> int:
     """It is over. Who asked is told, once; returns how many that were. Closing again changes nothing."""
     if outage.closed_at is None:
         outage.closed_at, outage.closed_by = now, closed_by
         await session.flush()
-    return await tell_who_waits(session, now=now)
+    return await tell_who_waits(session, now=now, by=by)
 
 
 async def get_outage(session: AsyncSession, outage_id: str) -> Outage:
@@ -220,8 +222,9 @@ async def count_calls(session: AsyncSession, outage_ids: Iterable[str]) -> dict[
     return {outage_id: (calls, waiting) for outage_id, calls, waiting in rows}
 
 
-async def tell_who_waits(session: AsyncSession, *, now: datetime) -> int:
-    """Of outages that are over: a message to a mobile, a call back to any other line, once a number and outage.
+async def tell_who_waits(session: AsyncSession, *, now: datetime, by: SendChannel = SendChannel.SMS) -> int:
+    """Of outages that are over: a message to a mobile, a call back to any other line, once a number and outage. `by`:
+    the way to a mobile (ura.gateways.phone_channel).
 
     Also called by the clock: a wish may come out of the journal after the outage was closed.
     """
@@ -240,7 +243,14 @@ async def tell_who_waits(session: AsyncSession, *, now: datetime) -> int:
         if phones.kind(phone) is PhoneKind.MOBILE:
             payload = {"outage_id": outage_id}
             await outbox.enqueue(
-                session, kind="outage_fixed", to=phone, payload=payload, now=now, message_id=news_id, call_id=call_id
+                session,
+                kind="outage_fixed",
+                to=phone,
+                payload=payload,
+                now=now,
+                channel=by,
+                message_id=news_id,
+                call_id=call_id,
             )
         else:
             row = {"id": news_id, "call_id": call_id, "phone": phone, "queue": CALLBACK_QUEUE}

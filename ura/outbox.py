@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, and_, case, delete, func, not_, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, func, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import paging, upsert
@@ -23,6 +23,8 @@ WAITED_FOR = timedelta(minutes=30)
 # What a caller asks for in the call: he waits for it, so it goes at any hour and before the others.
 ASKED_FOR = frozenset({"plans", "proof", "invoice", "protocol", "unlock", "outage_known"})
 LEGAL_PROOFS = frozenset({"proof"})  # the law wants them to arrive: sent to whoever has opted out too
+CHOSEN = frozenset({"invoice"})  # the caller chose its channel, and was told of it
+SECOND_WAY_FOR = timedelta(days=1)
 GONE_OUT = (OutboxState.SENT, OutboxState.DELIVERED, OutboxState.READ)
 
 _CLAIMS = Claims(OutboxMessage, waiting=OutboxState.QUEUED, taken=OutboxState.SENDING)
@@ -130,6 +132,50 @@ def urgent(channels: Collection[SendChannel], now: datetime) -> ColumnElement[bo
 def unhurried(channels: Collection[SendChannel], now: datetime) -> ColumnElement[bool]:
     """The others."""
     return and_(OutboxMessage.channel.in_(channels), not_(func.coalesce(OutboxMessage.urgent_until > now, False)))
+
+
+def lost_their_way(*, shut: SendChannel | None, open_: SendChannel, now: datetime) -> ColumnElement[bool]:
+    """What must reach a telephone, whichever way: what waits for the channel that is `shut`, which has no gateway; and,
+    with SMS `open_`, which each mobile takes, what WhatsApp could not bring within the last day. Never what was wanted
+    on its channel."""
+    nobody_chose = OutboxMessage.kind.not_in(CHOSEN)
+    waits = and_(OutboxMessage.state == OutboxState.QUEUED, OutboxMessage.channel == shut)
+    if open_ is not SendChannel.SMS:
+        return and_(nobody_chose, waits)
+    came_back = and_(
+        OutboxMessage.state == OutboxState.FAILED,
+        OutboxMessage.channel == SendChannel.WHATSAPP,
+        OutboxMessage.problem.in_((Problem.UNKNOWN_ADDRESS, Problem.REFUSED, Problem.UNDELIVERED)),
+        OutboxMessage.created_at > now - SECOND_WAY_FOR,
+        OutboxMessage.forgotten_at.is_(None),
+    )
+    return and_(nobody_chose, or_(waits, came_back))
+
+
+async def is_any(session: AsyncSession, which: ColumnElement[bool]) -> bool:
+    return await session.scalar(select(OutboxMessage.id).where(which).limit(1)) is not None
+
+
+async def take_other_way(
+    session: AsyncSession, which: ColumnElement[bool], *, open_: SendChannel, now: datetime
+) -> int:
+    """Messages that `lost_their_way` go by the open one, with all their tries. Returns how many."""
+    change = (
+        update(OutboxMessage)
+        .where(which)
+        .values(
+            channel=open_,
+            state=OutboxState.QUEUED,
+            problem=None,
+            attempts=0,
+            next_at=now,
+            provider="",
+            provider_id="",
+        )
+        .returning(OutboxMessage.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len((await session.scalars(change)).all())
 
 
 async def mark_sent(session: AsyncSession, message: OutboxMessage, *, now: datetime, **told: Any) -> bool:

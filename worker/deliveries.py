@@ -49,8 +49,8 @@ class Hours:
 class Deliveries:
     """`wake` is set when a message has been written: the next one goes out at once.
 
-    A channel without a gateway keeps its messages queued, and the panel shows them: nothing is thrown away, nothing
-    pretended.
+    What must reach a telephone, whichever way, goes by SMS or by WhatsApp, as there is one. What has no way out at all
+    stays queued, and the panel shows it: nothing is thrown away, nothing pretended.
     """
 
     def __init__(
@@ -60,6 +60,9 @@ class Deliveries:
         self._gateways = dict(gateways)
         self._write = write
         self._hours = hours
+        phones_ways = [channel for channel in (SendChannel.SMS, SendChannel.WHATSAPP) if channel in gateways]
+        self._way = next(iter(phones_ways), None)
+        self._shut = next(iter(RINGS - gateways.keys()), None)
         self._name = f"{socket.gethostname()}-{os.getpid()}"[:64]
         self._released_at = datetime.min.replace(tzinfo=UTC)
         self.wake = asyncio.Event()
@@ -115,12 +118,23 @@ class Deliveries:
             async with self._sessions.begin() as session:
                 await outbox.release_stale(session, claimed_before=now - CLAIM_HOLDS, now=now)
             self._released_at = now
+        if self._way is not None:
+            await self._redirect(self._way, now)
         only = self._which(now, urgent=urgent)
         async with self._sessions() as session:
             if not await outbox.is_due(session, now=now, only=only):
                 return ()
         async with self._sessions.begin() as session:
             return await outbox.claim(session, worker=self._name, now=now, limit=limit, only=only)
+
+    async def _redirect(self, way: SendChannel, now: datetime) -> None:
+        lost = outbox.lost_their_way(shut=self._shut, open_=way, now=now)
+        async with self._sessions() as session:
+            if not await outbox.is_any(session, lost):
+                return
+        async with self._sessions.begin() as session:
+            moved = await outbox.take_other_way(session, lost, open_=way, now=now)
+        log.info("messages go by the other channel: theirs has no way out", messages=moved, channel=way)
 
     def _which(self, now: datetime, *, urgent: bool) -> ColumnElement[bool]:
         if urgent:

@@ -22,7 +22,7 @@ from ura.adapters.whatsapp import WhatsApp
 from ura.adapters.zenvia import Zenvia
 from ura.db import make_engine, make_sessions
 from ura.erp import Erp, SendChannel
-from ura.gateways import Gateway
+from ura.gateways import Gateway, open_channels, phone_channel
 from ura.journal import Journal
 from ura.messages import InvoiceToSend, Payload, Writer
 from ura.metrics import MetricsFile
@@ -30,6 +30,7 @@ from worker.ami_events import BEAT_S, AmiEvents
 from worker.deliveries import Deliveries, Hours
 from worker.erp_requests import ErpRequests
 from worker.projector import Projector
+from worker.sales import Sales
 from worker.schedules import Housekeeping, every, render_waiting_names
 
 log = structlog.get_logger(__name__)
@@ -88,6 +89,12 @@ async def serve(config: settings.Settings) -> None:
     )
     deliveries = Deliveries(sessions, make_gateways(config, client), writer, hours)
     wakes = {"message_queued": deliveries.wake, "erp_requested": requests.wake}
+    housekeeping = Housekeeping(
+        sessions,
+        message_days=config.message_days,
+        inbox_dir=config.inbox_dir,
+        news_by=phone_channel(open_channels(config)),
+    )
     projector = Projector(config.journal_dir, sessions, wakes)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -100,8 +107,9 @@ async def serve(config: settings.Settings) -> None:
         deliveries.run(),
         requests.run(),
         ami.run(),
-        Housekeeping(sessions, message_days=config.message_days, inbox_dir=config.inbox_dir).run(),
+        housekeeping.run(),
         render_waiting_names(config),
+        Sales(sessions).run(),
         every(BEAT_S, partial(beat, "worker")),
         figures.run(),
     )

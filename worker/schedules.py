@@ -12,6 +12,7 @@ import structlog
 from ura import leads, outages, outbox, subscribers, users, wanted_names
 from ura.adapters import demo_inbox
 from ura.db import Sessions
+from ura.erp import SendChannel
 from ura.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -36,10 +37,13 @@ class Housekeeping:
     minute news for who waits for the end of an outage, and the sales that calls left open. What fails holds nothing
     else up."""
 
-    def __init__(self, sessions: Sessions, *, message_days: int, inbox_dir: Path) -> None:
+    def __init__(
+        self, sessions: Sessions, *, message_days: int, inbox_dir: Path, news_by: SendChannel = SendChannel.SMS
+    ) -> None:
         self._sessions = sessions
         self._message_days = timedelta(days=message_days)
         self._inbox_dir = inbox_dir
+        self._news_by = news_by
 
     async def run(self) -> None:
         await asyncio.gather(
@@ -77,7 +81,7 @@ class Housekeeping:
 
     async def minutely(self, now: datetime) -> None:
         async with self._sessions.begin() as session:
-            told = await outages.tell_who_waits(session, now=now)
+            told = await outages.tell_who_waits(session, now=now, by=self._news_by)
         if told:
             log.info("told who waited for the end of an outage", told=told)
 

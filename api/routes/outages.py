@@ -7,12 +7,13 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.deps import OutageReader, OutageWriter, SessionDep
+from api.deps import OutageReader, OutageWriter, SessionDep, WiredDep
 from api.errors import described
 from api.idempotency import id_for
 from api.routes.calls import zoned
 from api.schemas import Answer, IdempotencyKey, Listed
 from ura import audit, events, outages
+from ura.gateways import open_channels, phone_channel
 from ura.models import Cause, Outage
 from ura.outages import Scope
 from ura.users import Actor
@@ -144,10 +145,11 @@ async def change_outage(
 
 
 @router.post("/{outage_id}/close", summary="It is over: tell who asked", responses=described(404))
-async def close_outage(actor: OutageWriter, session: SessionDep, outage_id: str) -> ClosedOutage:
+async def close_outage(actor: OutageWriter, session: SessionDep, things: WiredDep, outage_id: str) -> ClosedOutage:
     """Closing again changes nothing and tells nobody twice."""
     outage = await outages.get_outage(session, outage_id)
-    told = await outages.close_outage(session, outage, closed_by=actor.name, now=datetime.now(UTC))
+    by = phone_channel(open_channels(things.settings))
+    told = await outages.close_outage(session, outage, closed_by=actor.name, now=datetime.now(UTC), by=by)
     await note(session, actor, "outage.close", outage)
     [answer] = await answers(session, [outage])
     return ClosedOutage(**answer.model_dump(), told=told)

@@ -15,6 +15,7 @@ from api.deps import OutageReader, OutageWriter, SessionDep, WiredDep
 from api.routes import outages as routes
 from ura import coverage, outages
 from ura.errors import BadInput
+from ura.gateways import open_channels, phone_channel
 from ura.models import Cause
 from ura.outages import Scope
 from ura.users import Permission
@@ -92,9 +93,10 @@ async def change_estimate(
 
 
 @router.post("/{outage_id}/close")
-async def close_outage(session: SessionDep, actor: OutageWriter, outage_id: str) -> Response:
+async def close_outage(session: SessionDep, actor: OutageWriter, things: WiredDep, outage_id: str) -> Response:
     outage = await outages.get_outage(session, outage_id)
-    await outages.close_outage(session, outage, closed_by=actor.name, now=datetime.now(UTC))
+    by = phone_channel(open_channels(things.settings))
+    await outages.close_outage(session, outage, closed_by=actor.name, now=datetime.now(UTC), by=by)
     await routes.note(session, actor, "outage.close", outage)
     return RedirectResponse(HERE, status_code=303)
 

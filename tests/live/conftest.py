@@ -120,6 +120,8 @@ def start_house(state_dir: Path, *, launcher: Sequence[str] = (), **values: Any)
         "rtp_first_port": 45000,
         "rtp_last_port": 45999,
         "drain_s": 2,
+        "message_first_hour": 0,  # what is told does not wait for the morning
+        "message_last_hour": 24,
     }
     settings = Settings(**(usual | values))
     if asterisks.find(settings) is None:

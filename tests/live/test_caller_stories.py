@@ -365,6 +365,15 @@ async def test_a_call_about_an_outage_is_tied_to_it_and_closing_it_tells_who_ask
     assert closed["told"] == 1
     [news] = await rows(house, OutboxMessage, OutboxMessage.call_id == call.id)
     assert (news.kind, news.to) == ("outage_fixed", MOBILE_FOR_NEWS)
+    async with api(house) as client:
+        await log_in(client, house)
+
+        async def arrived() -> str:
+            page = html.unescape((await client.get("/panel/messages")).text)
+            items = [each for each in page.split('<li class="message"') if f"/panel/calls/{call.id}" in each]
+            return items[0] if items and "foi resolvida" in items[0] else ""
+
+        assert "WhatsApp" in await eventually(arrived, 30)
 
 
 async def test_a_disputed_charge_is_a_complaint_and_nobody_is_reminded_of_it(house: House, tale: Tale) -> None:

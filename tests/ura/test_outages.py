@@ -10,8 +10,9 @@ from sqlalchemy import select
 from tests.factories import NOON, later, make_id, make_record
 from ura import outages
 from ura.db import Sessions
-from ura.erp import Access, Contract, ContractStatus
+from ura.erp import Access, Contract, ContractStatus, SendChannel
 from ura.errors import BadInput
+from ura.gateways import phone_channel
 from ura.models import Callback, Cause, Outage, OutageCall, OutboxMessage
 from ura.outages import OutageIsOver, OutageNotFound, Scope
 from ura.projection import apply, apply_batch
@@ -161,6 +162,18 @@ async def test_who_asked_is_told_once_by_message_or_by_a_call(sessions: Sessions
     assert await closed(sessions, outage_id) == 2
     assert await closed(sessions, outage_id) == 0
     assert await told(sessions) == ([MOBILE], [LANDLINE])
+
+
+async def test_the_news_goes_by_the_channel_that_there_is(sessions: Sessions) -> None:
+    outage_id = await opened(sessions)
+    await rang(sessions, [heard(outage_id, MOBILE, wants_news=True)])
+    async with sessions.begin() as session:
+        outage = await outages.get_outage(session, outage_id)
+        by = phone_channel([SendChannel.EMAIL, SendChannel.WHATSAPP, SendChannel.SMS])
+        await outages.close_outage(session, outage, closed_by="noc", now=later(60), by=by)
+    async with sessions() as session:
+        assert [each.channel for each in await session.scalars(select(OutboxMessage))] == [SendChannel.WHATSAPP]
+    assert phone_channel([SendChannel.EMAIL]) is SendChannel.SMS
 
 
 async def test_a_wish_that_comes_out_of_the_journal_late_is_kept_too(sessions: Sessions) -> None:

@@ -8,10 +8,12 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from tests.http_gateway import Asked, HttpGateway, Said
 from ura import opt_outs, outbox
 from ura.adapters.sms import HttpSms, SmsApi
+from ura.adapters.whatsapp import WhatsApp
 from ura.db import Sessions
 from ura.erp import SendChannel
 from ura.gateways import Gateway
@@ -211,6 +213,45 @@ async def test_a_channel_without_a_gateway_keeps_its_messages(sessions: Sessions
     nothing = Deliveries(sessions, {}, Writer(sessions, zone=UTC, provider="Conecta"), HOURS)
     assert await nothing.step(NOON) == 0
     assert (await stored(sessions)).state is OutboxState.QUEUED
+
+
+async def test_a_provider_without_text_messages_writes_by_whatsapp(
+    sessions: Sessions, gateway: HttpGateway, client: httpx.AsyncClient
+) -> None:
+    gateway.says(200, {"messages": [{"id": "wamid.1"}]})
+    await wanted(sessions)
+    by_whatsapp = WhatsApp(client, url=gateway.url, phone_id="1", token="t")
+    writer = Writer(sessions, zone=SAO_PAULO, provider="Conecta")
+    assert await Deliveries(sessions, {SendChannel.WHATSAPP: by_whatsapp}, writer, HOURS).step(NOON) == 1
+    [asked] = gateway.asked
+    assert asked.json["template"]["name"] == "prosa_protocol"
+    message = await stored(sessions)
+    assert (message.channel, message.state) == (SendChannel.WHATSAPP, OutboxState.SENT)
+
+
+@pytest.mark.parametrize(("kind", "arrives"), [("protocol", True), ("invoice", False)])
+async def test_what_whatsapp_could_not_bring_goes_as_text_unless_the_caller_chose(
+    sessions: Sessions, gateway: HttpGateway, deliveries: Deliveries, kind: str, arrives: bool
+) -> None:
+    await wanted(sessions, kind)
+    lost = {"state": OutboxState.FAILED, "problem": Problem.UNDELIVERED, "channel": SendChannel.WHATSAPP}
+    async with sessions.begin() as session:
+        await session.execute(update(OutboxMessage).values(**lost, provider="whatsapp", provider_id="wamid.1"))
+    assert await deliveries.step(NOON) == len(gateway.asked) == int(arrives)
+    message = await stored(sessions)
+    expected = (SendChannel.SMS, OutboxState.SENT) if arrives else (SendChannel.WHATSAPP, OutboxState.FAILED)
+    assert (message.channel, message.state) == expected
+
+
+async def test_an_old_message_that_whatsapp_lost_is_not_dug_out(
+    sessions: Sessions, gateway: HttpGateway, deliveries: Deliveries
+) -> None:
+    await wanted(sessions)
+    lost = {"state": OutboxState.FAILED, "problem": Problem.UNDELIVERED, "channel": SendChannel.WHATSAPP}
+    async with sessions.begin() as session:
+        await session.execute(update(OutboxMessage).values(lost))
+    assert await deliveries.step(NOON + timedelta(days=1)) == 0
+    assert gateway.asked == []
 
 
 async def test_sending_again_goes_at_once_at_any_hour_and_a_caller_may_be_told(
