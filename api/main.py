@@ -34,9 +34,11 @@ from api.routes import (
     panel_callbacks,
     panel_messages,
     panel_outages,
+    panel_waiting_list,
     recordings,
     reference,
     tickets,
+    waiting_list,
 )
 from api.security import Guard
 from ura import logs, settings
@@ -104,6 +106,7 @@ def build(config: Settings) -> FastAPI:
     api = APIRouter(prefix="/api/v1")
     for noun in (calls, recordings, leads, tickets, callbacks, outages, messages, coverage, flows, health):
         api.include_router(noun.router)
+    api.include_router(waiting_list.router)
     api.include_router(messages.opt_out_router)
     api.include_router(reference.router)
     app.include_router(api)
@@ -111,6 +114,7 @@ def build(config: Settings) -> FastAPI:
     app.include_router(panel_outages.router)
     app.include_router(panel_callbacks.router)
     app.include_router(panel_messages.router)
+    app.include_router(panel_waiting_list.router)
     app.include_router(health.metrics_router)
     app.include_router(hooks.router)
     app.add_api_route("/", _home, include_in_schema=False, dependencies=[Depends(OpenToAll("leads to the panel"))])

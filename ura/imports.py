@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import registry
+from ura import registry, waiting_list
 from ura.cells import Bad, read_cell, texts
 from ura.coverage import keypad, plain
 from ura.crypto import Keyring
@@ -103,12 +103,14 @@ async def apply(
     session: AsyncSession, preview: Preview, prompt_keys: Mapping[str, str], *, keyring: Keyring | None = None
 ) -> int:
     """Save the good rows: new ones are added, known ones (by name, document or number) brought up to date. Returns how
-    many."""
+    many. Whoever waited for a neighbourhood that is covered now is called back."""
     now = datetime.now(UTC)
     rows = [row.values for row in preview.rows]
     match preview.kind:
         case ImportKind.NEIGHBOURHOODS:
             await _apply_neighbourhoods(session, preview, prompt_keys)
+            await session.flush()
+            await waiting_list.call_back(session, now=now)
         case ImportKind.PLANS:
             await _apply_plans(session, preview, prompt_keys)
         case ImportKind.OFFERS:

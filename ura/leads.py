@@ -1,4 +1,4 @@
-"""People who asked for a plan, and people who wait for one to reach them."""
+"""People who asked for a plan."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import paging, upsert
 from ura.errors import NotFound
-from ura.models import Call, Callback, Lead, LeadStatus, Outcome, Ticket, WaitingListEntry
+from ura.models import Call, Callback, Lead, LeadStatus, Outcome, Ticket
 from ura.paging import Page
 from ura.upsert import Row
 
@@ -55,10 +55,6 @@ def _save(dialect: str) -> upsert.Insert:
         changes[name] = case((newer, new[name]), else_=getattr(Lead, name))
     changes["created_at"] = case((new.created_at < Lead.created_at, new.created_at), else_=Lead.created_at)
     return insert.on_conflict_do_update(index_elements=["id"], set_=changes)
-
-
-async def join_waiting_list(session: AsyncSession, rows: Sequence[Row]) -> None:
-    await upsert.add_new(session, WaitingListEntry, rows)
 
 
 async def close_left_open(session: AsyncSession, *, now: datetime) -> int:

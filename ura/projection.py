@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import billing, calls, erp_requests, events, leads, outages, outbox, queues, surveys, tickets
+from ura import billing, calls, erp_requests, events, leads, outages, outbox, queues, surveys, tickets, waiting_list
 from ura.erp import SendChannel
 from ura.errors import BadInput
 from ura.journal import Record
@@ -291,7 +291,7 @@ PROJECTIONS: dict[str, Projection] = {
     "recording_saved": Projection(_recording, calls.add_recordings),
     "steps_answered": Projection(_steps_answered, _write_step_answers),
     "lead_saved": Projection(_lead, leads.save_leads, bell="leads"),
-    "waiting_list_joined": Projection(_waiting, leads.join_waiting_list, bell="leads"),
+    "waiting_list_joined": Projection(_waiting, waiting_list.join, bell="leads"),
     "ticket_opened": Projection(_ticket, tickets.open_tickets, bell="tickets"),
     "invoice_disputed": Projection(_disputed, _write_disputes, bell="tickets"),
     "callback_requested": Projection(_callback, queues.request_callbacks, bell="callbacks"),

@@ -31,6 +31,7 @@ from worker.deliveries import Deliveries, Hours
 from worker.erp_requests import ErpRequests
 from worker.projector import Projector
 from worker.sales import Sales
+from worker.sales import Sales
 from worker.schedules import Housekeeping, every, render_waiting_names
 
 log = structlog.get_logger(__name__)
@@ -109,6 +110,7 @@ async def serve(config: settings.Settings) -> None:
         ami.run(),
         housekeeping.run(),
         render_waiting_names(config),
+        Sales(sessions).run(),
         Sales(sessions).run(),
         every(BEAT_S, partial(beat, "worker")),
         figures.run(),

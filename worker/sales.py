@@ -1,0 +1,34 @@
+"""What sales were promised, each minute: who waited for us to reach them is rung when we do."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import structlog
+
+from ura import waiting_list
+from ura.db import Sessions
+
+log = structlog.get_logger(__name__)
+
+MINUTE_S = 60.0
+
+
+class Sales:
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self.minutely(datetime.now(UTC))
+            except Exception as error:
+                log.warning("promises to who wants to buy are put off", for_s=MINUTE_S, reason=type(error).__name__)
+            await asyncio.sleep(MINUTE_S)
+
+    async def minutely(self, now: datetime) -> None:
+        """An import rings them in its own transaction; this is for who joined the list as it was running, or whose
+        record came from the journal afterwards."""
+        async with self._sessions.begin() as session:
+            calls = await waiting_list.call_back(session, now=now)
+        if calls:
+            log.info("neighbourhoods are covered: calls to make to who waited for them", calls=calls)
