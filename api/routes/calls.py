@@ -19,7 +19,9 @@ from ura.models import (
     CallbackState,
     Category,
     Door,
+    ErpRequestState,
     LeadStatus,
+    Operation,
     OutboxState,
     Outcome,
     Problem,
@@ -111,6 +113,18 @@ class CallbackAnswer(Answer):
     done_at: datetime | None
 
 
+class WishAnswer(Answer):
+    """What the provider's system was asked to do for the caller."""
+
+    id: str
+    operation: Operation
+    state: ErpRequestState
+    attempts: int
+    maybe_done: bool
+    created_at: datetime
+    settled_at: datetime | None
+
+
 class FirstAidAnswer(Answer):
     node: str
     step: str
@@ -128,6 +142,7 @@ class CallDetail(CallSummary):
     path: list[StopAnswer]
     steps: list[StepAnswer]
     tickets: list[TicketLink]
+    requests: list[WishAnswer]
     lead: LeadLink | None
     recordings: list[RecordingLink]
     messages: list[MessageAnswer]
@@ -208,6 +223,7 @@ def _left(actor: Actor, left: Aftermath) -> dict[str, Any]:
             )
             for ticket in left.tickets
         ],
+        "requests": [WishAnswer.model_validate(each) for each in left.requests],
         "lead": LeadLink(id=left.lead.id, href=f"/api/v1/leads/{left.lead.id}", status=left.lead.status)
         if left.lead and actor.may(Permission.LEADS_READ)
         else None,

@@ -94,6 +94,7 @@ def left(call_id: str, *, recording_id: str, lead: str = "proposal") -> list[Rec
                payload={"plan_ids": [1]}, at=at),
         record("callback_requested", call_id=call_id, callback_id=new_id(), phone=CALLER, queue="l1", not_before=None,
                at=at),
+        record("erp_requested", call_id=call_id, request_id=new_id(), operation="trust_unlock", args={}, at=at),
         record("steps_answered", call_id=call_id, node="no_signal", answers={"power": "done", "outlet": "not_done"},
                at=at),
         record("survey_answered", call_id=call_id, answer_id=new_id(), question="csat", value="5", at=at),

@@ -85,6 +85,8 @@ async def test_one_call_links_all_that_came_of_it(sessions: Sessions, program: C
         assert (message["kind"], message["to"], message["state"]) == ("plans", CALLER, "queued")
         [callback] = call["callbacks"]
         assert (callback["queue"], callback["phone"], callback["state"]) == ("l1", CALLER, "waiting")
+        [wish] = call["requests"]
+        assert (wish["operation"], wish["state"], wish["settled_at"]) == ("trust_unlock", "queued", None)
         assert {each["step"]: each["answer"] for each in call["first_aid"]} == {"power": "done", "outlet": "not_done"}
         assert call["survey"] == [{"question": "csat", "value": "5"}]
         nothing = (await client.get(f"{CALLS}/{other}")).json()
