@@ -1,6 +1,7 @@
 """The FastAGI server: who may come in, how many, for how long. What a call then does is `agi.routes`.
 
-Anybody on the machine can connect, so until a whole header is there nothing is believed: 3 seconds, 16 KiB, 64 lines.
+Anybody on the machine can connect, so until a whole header is there nothing is believed: 3 seconds, 16 KiB, 64 lines,
+and what every Asterisk says of every call. Who is no Asterisk takes no caller's place and no line of the log.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ log = structlog.get_logger("agi.server")
 HEADER_S = 3.0
 MAX_WAITING = 2000  # connections that have not sent their header yet
 BACKLOG = 1024
+SAID_BY_ASTERISK = {"agi_network", "agi_uniqueid"}  # res_agi.c 22: launch_netscript, setup_env
 
 # Perform one call, to its end. HungUp ends it quietly.
 Answer = Callable[[Session, CallStart], Awaitable[None]]
@@ -67,6 +69,9 @@ class Server:
                 start = parse_environment(await wire.header())
         except (TimeoutError, TooMuch, EOFError):
             wire.abort()  # a port scan or a health check: not worth a line in the log
+            return
+        if not start.environment.keys() >= SAID_BY_ASTERISK:
+            wire.abort()
             return
         if self.calls >= self._max_calls:
             log.warning("full: the dialplan takes the caller to a person", calls=self.calls, uniqueid=start.uniqueid)

@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+import structlog
 
 from agi import server as module
 from agi.server import Answer, Server
@@ -152,6 +153,10 @@ STRANGERS = {
     "a mebibyte without a line end": b"x" * (1 << 20),
     "ten thousand lines": b"a: b\n" * 10_000,
     "65 lines": b"a: b\n" * 65 + b"\n",
+    "only LF": b"\n",
+    "only CRLF": b"\r\n",
+    "a web browser": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a header of no call": b"agi_network: yes\nagi_type: PJSIP\n\n",
 }
 
 
@@ -195,6 +200,24 @@ async def test_a_thousand_silent_strangers_do_not_keep_a_caller_out(
     while server._tasks:
         await asyncio.wait(server._tasks)
     assert (await FakeAsterisk(port, keys=["1"]).call()).variables["URA_RESULT"] == "end"
+
+
+@pytest.mark.parametrize("data", [b"\n", b"agi_request: x\n\n"])
+async def test_who_is_no_asterisk_takes_no_callers_place_and_no_line_of_the_log(
+    serve: Start, desk: Desk, data: bytes
+) -> None:
+    server, port = await serve(desk, max_calls=1)
+    with structlog.testing.capture_logs() as logs:
+        strangers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
+        for _, writer in strangers:
+            writer.write(data)
+        call = await FakeAsterisk(port, keys=["1"]).call()
+        for reader, writer in strangers:
+            assert await dropped(reader)
+            writer.close()
+        await until(server)
+    assert call.variables["URA_RESULT"] == "end"
+    assert (desk.ended, logs) == (["done"], [])
 
 
 async def test_draining_takes_no_new_call_and_cuts_the_old_ones_at_the_limit(serve: Start, desk: Desk) -> None:

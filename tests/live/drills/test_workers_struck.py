@@ -183,6 +183,8 @@ async def stranger(house: House, kind: str, chance: random.Random) -> float:
                 writer.write(b"\0" * 3000 + b"\n\0\n")
             case "only CR":
                 writer.write(b"agi_request: x\r" * 100)
+            case "only LF":
+                writer.write(b"\n" * 50)
             case "half a header":
                 writer.write(b"agi_network: yes\nagi_uniqueid: " + chance.randbytes(40).hex().encode())
         async with asyncio.timeout(10):
@@ -197,7 +199,7 @@ async def stranger(house: House, kind: str, chance: random.Random) -> float:
 
 KINDS = (
     "closes", "silent", "dribbles", "one endless line", "ten thousand lines", "no UTF-8", "NUL", "only CR",
-    "half a header",
+    "only LF", "half a header",
 )  # fmt: skip
 STRANGERS, AT_ONCE, PROBES = 1000, 250, 12
 WORSE_MS, WORST_WORSE_MS = 20, 50  # so much more than before is noise: two processors, a dozen keys
