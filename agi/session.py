@@ -12,6 +12,7 @@ pyst2 0.5.1 (agi.py, "Y") supplies the command methods, the digit decoding and t
 tests/contracts/test_pyst2_quirks.py dies when upstream no longer needs one of these.
 """
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -100,13 +101,14 @@ class Session(AGI):  # type: ignore[misc]  # pyst2 has no types
         self.env = dict(environment)
         self.hung_up = False
         self.reply = ""
-        self._timeout_s = COMMAND_S
+        self._ends = 0.0  # when the command that runs must have been answered, by the loop's clock
         self._got_sighup = False
 
     async def run(self, method: Callable[..., T], *args: Any, timeout_s: float = COMMAND_S) -> T:
         """Run one of pyst2's methods. Raises HungUp when the caller has gone, LineLost when Asterisk has,
-        NotPlayed when the command failed on a caller who is still there."""
-        self._timeout_s = timeout_s
+        NotPlayed when the command failed on a caller who is still there. `timeout_s` is for the whole reply, however
+        many lines it comes in."""
+        self._limit(timeout_s)
         try:
             return await bridge.run(method, *args)
         except AGIHangup as gone:
@@ -124,7 +126,7 @@ class Session(AGI):  # type: ignore[misc]  # pyst2 has no types
         except AGIAppError:
             # result=-1 means that the caller has gone, or that there is no such file. Asterisk announces a hang-up
             # before it reads another command (res_agi.c 22:4361), so that one NOOP settles it.
-            self._timeout_s = COMMAND_S
+            self._limit(COMMAND_S)
             failed = self.reply
             try:
                 self._exchange("NOOP")
@@ -172,6 +174,9 @@ class Session(AGI):  # type: ignore[misc]  # pyst2 has no types
     def _quote(self, string: object) -> Quoted:
         return quote(string)
 
+    def _limit(self, timeout_s: float) -> None:
+        self._ends = asyncio.get_running_loop().time() + timeout_s
+
     def _exchange(self, command: str, *args: object) -> dict[str, tuple[str, str]]:
         self.send_command(command, *args)
         return self.get_result()
@@ -187,9 +192,9 @@ class Session(AGI):  # type: ignore[misc]  # pyst2 has no types
 
     def _readline(self) -> str:
         try:
-            line = bridge.wait(self.wire.readline(self._timeout_s))
+            line = bridge.wait(self.wire.readline(self._ends - asyncio.get_running_loop().time()))
         except TimeoutError:
-            raise self._lost(f"did not answer in {self._timeout_s:.0f} s") from None
+            raise self._lost("did not answer in time") from None
         except TooMuch:
             raise self._lost("sent a line without end") from None
         if not line:

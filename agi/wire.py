@@ -64,13 +64,15 @@ class Wire(asyncio.Protocol):
         raise EOFError
 
     async def readline(self, timeout_s: float | None = None) -> bytes:
-        """The next line with its end; b"" when the other side has gone. Raises TimeoutError, TooMuch."""
+        """The next line with its end; b"" when the other side has gone. Raises TimeoutError, TooMuch. `timeout_s` is
+        for the whole line: bytes that come one by one do not begin it anew."""
+        ends = None if timeout_s is None else self._loop.time() + timeout_s
         while (end := self._buffer.find(b"\n")) < 0:
             if self._flooded:
                 raise TooMuch
             if self._ended:
                 return b""
-            await self._more(timeout_s)
+            await self._more(ends)
         line = bytes(self._buffer[: end + 1])
         del self._buffer[: end + 1]
         return line
@@ -88,9 +90,11 @@ class Wire(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    async def _more(self, timeout_s: float | None) -> None:
+    async def _more(self, ends: float | None) -> None:
+        if ends is not None and self._loop.time() >= ends:
+            raise TimeoutError
         self._waiter = waiter = self._loop.create_future()
-        timer = None if timeout_s is None else self._loop.call_later(timeout_s, _expire, waiter)
+        timer = None if ends is None else self._loop.call_at(ends, _expire, waiter)
         try:
             await waiter
         finally:

@@ -159,6 +159,22 @@ async def test_nonsense_loses_the_line_and_nothing_else(line: Line, reply: str) 
     assert line.session.wire.ended
 
 
+@pytest.mark.parametrize("said", ["HANGUP\n", "100 Trying\n", "2"], ids=["hangup", "trying", "bytes"])
+async def test_whoever_keeps_talking_does_not_keep_a_command_alive(line: Line, said: str) -> None:
+    async def talk() -> None:
+        while True:
+            line.says(said)
+            await asyncio.sleep(0.01)
+
+    talking = asyncio.create_task(talk())
+    try:
+        async with asyncio.timeout(20):
+            with pytest.raises(LineLost):
+                await line.session.run(line.session.noop, timeout_s=0.05)
+    finally:
+        talking.cancel()
+
+
 async def test_the_word_hangup_in_a_result_is_a_hangup_because_we_read_no_variables(line: Line) -> None:
     line.says("200 result=-1 (hangup) endpos=8000\n")
     with pytest.raises(HungUp):
