@@ -109,6 +109,7 @@ async def test_what_a_call_leaves_is_on_its_page_while_it_lives(panel: Panel, se
     await expect(here.get_by_role("heading")).to_have_text(
         [
             "Chamado: sem atendimento",
+            "Pedido ao sistema do provedor",
             "Contato de vendas",
             "Gravação de 2 s",
             "Planos por SMS",
