@@ -1,5 +1,6 @@
 """What callers can do to us, on the real thing (R07 R20 R24): hang up at any moment, press anything, call themselves
-anything. And who can reach us at all (R59), and where what callers say is written (R60)."""
+anything. And who can reach us at all (R32 R59), what our account at Asterisk's manager may do (R58), and where what
+callers say is written (R60)."""
 
 import asyncio
 import os
@@ -14,6 +15,8 @@ import httpx
 import pytest
 from sqlalchemy import select
 
+from prosa import asterisk as asterisks
+from prosa.asterisk import DEMO_ATTENDANTS, DEMO_DIDS
 from prosa.caller import Call as Phoned
 from prosa.caller import Caller
 from tests.bench.measure import family
@@ -22,7 +25,9 @@ from tests.live.drills.crowd import Crowd
 from tests.live.drills.tools import (
     LANDLINE,
     Listening,
+    ask,
     calls_of,
+    channels,
     no_channels,
     phone_door_open,
     restarted_after,
@@ -32,7 +37,9 @@ from tests.live.drills.tools import (
     until,
     workers,
 )
+from ura.adapters.ami import Ami, AmiRefused
 from ura.models import Call, CallStep
+from ura.settings import Settings
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(150)]
 
@@ -308,6 +315,110 @@ async def test_only_the_four_doors_listen_and_only_on_this_machine(house: House)
         Listening("tcp", "0100007F", settings.ami_port),
         Listening("tcp", "0100007F", settings.http_port),
     }
+
+
+INVITE = (
+    "INVITE sip:{number}@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {me};branch=z9hG4bK-{n};rport\r\nMax-Forwards: 70\r\n"
+    "From: <sip:{who}@127.0.0.1>;tag=1\r\nTo: <sip:{number}@127.0.0.1>\r\nCall-ID: {n}@{me}\r\nCSeq: 1 INVITE\r\n"
+    "Contact: <sip:{who}@{me}>\r\nContent-Type: application/sdp\r\nContent-Length: {length}\r\n\r\n{sdp}"
+)
+SDP = (
+    "v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\n"
+    "m=audio 40000 RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\n"
+)
+ABROAD = (
+    "00155512345678",
+    "0015551234567",
+    "+15551234567",
+    "0900123456",
+    "90015551234567",
+    "190",
+    "s",
+    "h",
+    "201",
+    "1",
+)
+
+
+def invite(settings: Settings, host: str, number: str, who: str) -> int:
+    """A call from that address: the first answer that is not "100 Trying"."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        stranger.bind((host, 0))
+        stranger.settimeout(5)
+        me, sdp, n = f"{host}:{stranger.getsockname()[1]}", SDP.format(host=host), time.monotonic_ns()
+        sent = INVITE.format(number=number, who=who, me=me, n=n, length=len(sdp), sdp=sdp)
+        stranger.sendto(sent.encode(), (settings.sip_host, settings.sip_port))
+        while (answer := stranger.recv(4000).decode()).startswith("SIP/2.0 100"):
+            pass
+        to = re.search(r"^To: .*$", answer, re.MULTILINE | re.IGNORECASE)
+        assert to is not None
+        lines = sent.partition("\r\n\r\n")[0].split("\r\n")
+        kept = [line for line in lines if line.startswith(("Via", "Max-Forwards", "From", "Call-ID"))]
+        ended = [lines[0].replace("INVITE", "ACK"), *kept, to[0].strip(), "CSeq: 1 ACK", "Content-Length: 0", "", ""]
+        stranger.sendto("\r\n".join(ended).encode(), (settings.sip_host, settings.sip_port))
+    return int(answer.split()[1])
+
+
+async def test_a_call_from_an_address_that_is_no_carriers_is_refused_whatever_it_dials(house: House) -> None:
+    """R32, from another address than the trunk's, under every name that we know: no call, no channel, no record."""
+    numbers = (*(did.number for did in DEMO_DIDS), *ABROAD)
+    names = ("stranger", "trunk", "anonymous", f"ramal-{DEMO_ATTENDANTS[0].extension}")
+    async with house.sessions() as session:
+        before = set(await session.scalars(select(Call.id)))
+    heard = house.log("agi")
+    answers = {
+        (number, name): await asyncio.to_thread(invite, house.settings, "127.0.0.2", number, name)
+        for number in numbers
+        for name in names
+    }
+    assert set(answers.values()) <= {401, 403}, answers
+    assert channels(house) == 0
+    assert house.log("agi") == heard  # and our server was not even asked
+    assert await asyncio.to_thread(invite, house.settings, "127.0.0.1", "0900123456", "5519976200000") == 200
+    await eventually(lambda: calls_of(house, ["+5519976200000"]))  # the carrier's call: the message is a good one
+    ask(house, "channel request hangup all")
+    await no_channels(house)
+    carriers = await closed(house, "+5519976200000")
+    async with house.sessions() as session:
+        after = set(await session.scalars(select(Call.id)))
+    assert after - before == {carriers.id}
+
+
+async def test_our_account_at_the_manager_cannot_do_what_would_own_the_machine(house: House, tmp_path: Path) -> None:
+    """R58, on the real AMI: who has our secret can neither place a call, nor write a file, nor run anything."""
+    canary = tmp_path / "canary"
+    etc = asterisks.home_dir(house.settings) / "etc"
+    before = {file.name: file.read_bytes() for file in etc.glob("*.conf")}
+    shell = f"SHELL(touch {canary})"
+    wanted: list[dict[str, str]] = [
+        {"action": "Command", "Command": "core show version"},
+        {"action": "Command", "Command": f"!touch {canary}"},
+        {"action": "Originate", "Channel": "Local/s@inbound", "Application": "Wait", "Data": "5"},
+        {"action": "Originate", "Channel": "Local/s@inbound", "Application": "System", "Data": f"touch {canary}"},
+        {"action": "Originate", "Channel": "PJSIP/trunk/sip:0900123456@127.0.0.1", "Exten": "s", "Context": "inbound"},
+        {"action": "Redirect", "Channel": "x", "Exten": "s", "Context": "inbound", "Priority": "1"},
+        {
+            **{"action": "UpdateConfig", "SrcFilename": "manager.conf", "DstFilename": "manager.conf"},
+            **{"Action-000000": "NewCat", "Cat-000000": "intruder"},
+        },
+        {"action": "GetConfig", "Filename": "manager.conf"},
+        {"action": "CreateConfig", "Filename": "intruder.conf"},
+        {"action": "Getvar", "Variable": shell},
+        {"action": "Setvar", "Variable": "GLOBAL(AGI_URL)", "Value": "agi://127.0.0.2"},
+        {"action": "ModuleLoad", "Module": "app_originate.so", "LoadType": "load"},
+        {"action": "Reload"},
+        {"action": "DBPut", "Family": "x", "Key": "y", "Val": "z"},
+        {"action": "AGI", "Channel": "x", "Command": f"EXEC System touch {canary}"},
+        {"action": "Filter", "Operation": "Add", "Filter": "Event: .*"},
+    ]
+    async with Ami.from_settings(house.settings).connected() as link:
+        for each in wanted:
+            with pytest.raises(AmiRefused, match=r"Permission denied|Access Forbidden|Invalid/unknown command"):
+                await link.ask(**each)
+        assert await link.ask("QueueSummary", many=True)  # what it is there for is allowed
+    assert channels(house) == 0
+    assert not canary.exists()
+    assert {file.name: file.read_bytes() for file in etc.glob("*.conf")} == before
 
 
 MARKED_NUMBER, MARKED_NAME, MARKED_CEP = "5519976543217", "Zebedeu Quintanilha", "13094817"
