@@ -17,7 +17,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
@@ -30,6 +30,8 @@ SLOT = 64 * 1024  # of agi/live.py
 LIMIT_S = 100
 QUEUE = "l1"
 MENU, REGISTERED = "prosa/rescue/menu", "prosa/rescue/registered"
+PROTOCOL, PAUSE = "prosa/protocol/intro", "prosa/pause/short"
+USED_UP = 200_000  # of ura/protocol.py, as the form of the number
 WAIT_MS = 5000
 
 
@@ -83,6 +85,43 @@ def e164(number: str) -> str:
     return "+" + digits if number.startswith("+") and 8 <= len(digits) <= 15 else ""
 
 
+def draw_protocol(state: str) -> str:
+    """A number that nobody else has, out of the server's own count: the next of the newest day there. "" without one:
+    this machine's server has never run, or the disk refuses."""
+    folder = os.path.join(state, "protocol")
+    try:
+        [name] = [each for each in os.listdir(folder) if re.fullmatch(r"[0-9]\.json", each)]
+        fd = os.open(os.path.join(folder, name), os.O_RDWR)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            count = json.loads(os.read(fd, 1000))
+            day, used = date.fromisoformat(count["day"]), int(count["used"])
+            if used >= USED_UP:
+                return ""
+            os.pwrite(fd, json.dumps({"day": count["day"], "used": used + 1}).encode().ljust(64), 0)
+            os.fdatasync(fd)
+        finally:
+            os.close(fd)
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    page, number = divmod(used, USED_UP // 2)
+    digits = f"{day.year % 100:02d}{day.timetuple().tm_yday + 400 * page:03d}{name[0]}{number:05d}"
+    return digits + _check_digit(digits)
+
+
+def _check_digit(digits: str) -> str:
+    """Luhn's."""
+    doubled = (2 * int(digit) if at % 2 == 0 else int(digit) for at, digit in enumerate(reversed(digits)))
+    return str(-sum(value // 10 + value % 10 for value in doubled) % 10)
+
+
+def spoken(protocol: str) -> str:
+    """As ura.speech.protocol says it, in one command: a key cuts all of it."""
+    groups = [protocol[at : at + 3] for at in range(0, len(protocol), 3)]
+    said = ["&".join(f"prosa/digit/{digit}" for digit in (*group[:-1], f"end/{group[-1]}")) for group in groups]
+    return f"{PROTOCOL}&" + f"&{PAUSE}&".join(said)
+
+
 class Call:
     """Who rings, under the id that the server gave the call if it had it, and the records about it."""
 
@@ -92,19 +131,20 @@ class Call:
         self.uniqueid, self.did = uniqueid, did
         self.caller = e164(env.get("agi_callerid", ""))
         self.known = _position(state, uniqueid)
+        self.protocol = str(self.known.get("protocol") or "") or draw_protocol(state)
 
     def records(self, why: str, *, promised: bool) -> list[Record]:
         data: dict[str, Any] = {"call_id": self.id, "at": now()}
         ticket = {
             "ticket_id": uuid5(NAMESPACE, self.id + ":fallback").hex,
-            "protocol": self.known.get("protocol", ""),
+            "protocol": self.protocol,
             "category": "fallback",
             "summary": why,
             "phone": self.caller,
             "queue": QUEUE,
         }
         found: list[Record] = [("ticket_opened", ticket["ticket_id"], {**data, **ticket})]
-        if not self.known:  # else the server has opened it
+        if not self.known.get("protocol"):  # else the server has opened it with its number
             found.insert(0, ("call_opened", self.id, self._opened()))
         if promised and self.caller:
             callback: dict[str, Any] = {
@@ -125,7 +165,7 @@ class Call:
             "call_id": self.id,
             "uniqueid": self.uniqueid,
             "linkedid": self.uniqueid,
-            "protocol": "",
+            "protocol": self.protocol,
             "caller": self.caller,
             "did": self.did,
             "door": "rescue",
@@ -183,10 +223,13 @@ def rescue(agi: AGI, state: str, mode: str, why: str) -> None:
             if not (kept and call.caller):
                 return
             play(agi, REGISTERED, 1, 1)
+            tell_protocol(agi, call)
             keep(journal, call.closed("rescue"))
             agi.set_variable("URA_RESULT", "end")
         else:
             play(agi, MENU, WAIT_MS, 1)  # any key, and none, lead to a person
+            if kept:  # never a number that is not written down
+                tell_protocol(agi, call)
             keep(journal, call.closed("queue"))
             agi.set_variable("URA_CALL_ID", call.id)
             agi.set_variable("URA_QUEUE", QUEUE)
@@ -194,6 +237,12 @@ def rescue(agi: AGI, state: str, mode: str, why: str) -> None:
     except AGIException:
         keep(journal, call.closed("abandoned"))
         raise
+
+
+def tell_protocol(agi: AGI, call: Call) -> None:
+    """Unless the server may have told it already."""
+    if call.protocol and not call.known.get("protocol"):
+        play(agi, spoken(call.protocol), 1, 1)
 
 
 def play(agi: AGI, file: str, timeout_ms: int, keys: int) -> None:

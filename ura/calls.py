@@ -105,6 +105,8 @@ def _open(dialect: str) -> upsert.Insert:
     insert = upsert.insert(dialect, Call)
     rescued = and_(insert.excluded.door == Door.RESCUE, Call.uniqueid != "")
     changes = {name: case((rescued, getattr(Call, name)), else_=insert.excluded[name]) for name in _OPENED}
+    new = insert.excluded.protocol  # a call that had none keeps the rescue's
+    changes["protocol"] = case((rescued, func.coalesce(Call.protocol, new)), else_=func.coalesce(new, Call.protocol))
     return insert.on_conflict_do_update(index_elements=["id"], set_=changes)
 
 

@@ -55,15 +55,19 @@ class AmiEvents:
         live_dir: Path | None = None,
         alive: Callable[[], None] = lambda: None,
         forget_after_s: float = FORGET_S,
+        draw_protocol: Callable[[], str] = lambda: "",
     ) -> None:
         """`alive` is called every second while Asterisk answers; `forget_after_s` after its end, a call that nobody
-        took off `live_dir` is no longer there."""
+        took off `live_dir` is no longer there. `draw_protocol`: for calls that no flow gives one; it may raise
+        Unavailable or OSError."""
         self._ami = ami
         self._journal = journal
         self._sessions = sessions
         self._live_dir = live_dir
         self._alive = alive
         self._forget_after_s = forget_after_s
+        self._draw_protocol = draw_protocol
+        self._protocols: dict[str, str] = {}  # of corporate calls, the oldest first: an event may be told twice
         self._answered: dict[str, None] = {}  # calls that reached a person, the oldest first
         self._turned_away_at: datetime | None = None
 
@@ -112,7 +116,8 @@ class AmiEvents:
         at = event.at.astimezone(UTC).isoformat(timespec="milliseconds")
         match event:
             case CorporateCall(uniqueid, caller, did):
-                self._write("call_opened", identity, _corporate(uniqueid, caller, did, at))
+                opened = _corporate(uniqueid, caller, did, at) | {"protocol": self._protocol(identity)}
+                self._write("call_opened", identity, opened)
             case QueueEntered(_, queue):
                 self._write("call_queued", identity, {"queue": queue, "at": at})
             case QueueAnswered(_, _, attendant):
@@ -137,6 +142,20 @@ class AmiEvents:
         if self._live_dir is not None and uniqueid and "/" not in uniqueid:
             file = self._live_dir / f"{uniqueid}.json"
             asyncio.get_running_loop().call_later(self._forget_after_s, partial(file.unlink, missing_ok=True))
+
+    def _protocol(self, identity: str) -> str:
+        """One a call, for its card, its record and whoever asks for it later."""
+        if identity not in self._protocols:
+            try:
+                self._protocols[identity] = self._draw_protocol()
+            except (Unavailable, OSError) as error:
+                log.error(
+                    "no protocol number for a corporate call; it goes on without", call_id=identity, reason=str(error)
+                )
+                return ""
+            if len(self._protocols) > REMEMBERED:
+                del self._protocols[next(iter(self._protocols))]
+        return self._protocols[identity]
 
     def _remember(self, identity: str) -> None:
         self._answered[identity] = None
@@ -184,7 +203,6 @@ def _corporate(uniqueid: str, caller: str, did: str, at: str) -> dict[str, Any]:
     return {
         "uniqueid": uniqueid,
         "linkedid": uniqueid,
-        "protocol": "",
         "caller": phones.to_e164(caller),
         "did": did,
         "door": "corporate",

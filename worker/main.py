@@ -26,11 +26,11 @@ from ura.gateways import Gateway, open_channels, phone_channel
 from ura.journal import Journal
 from ura.messages import InvoiceToSend, Payload, Writer
 from ura.metrics import MetricsFile
+from ura.protocol import Protocols
 from worker.ami_events import BEAT_S, AmiEvents
 from worker.deliveries import Deliveries, Hours
 from worker.erp_requests import ErpRequests
 from worker.projector import Projector
-from worker.sales import Sales
 from worker.sales import Sales
 from worker.schedules import Housekeeping, every, render_waiting_names
 
@@ -102,7 +102,15 @@ async def serve(config: settings.Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     beat = partial(health.beat, config.state_dir)
-    ami = AmiEvents(Ami.from_settings(config), journal, sessions, config.live_dir, alive=partial(beat, "asterisk"))
+    protocols = Protocols(config.state_dir / "protocol", config.node)
+    ami = AmiEvents(
+        Ami.from_settings(config),
+        journal,
+        sessions,
+        config.live_dir,
+        alive=partial(beat, "asterisk"),
+        draw_protocol=lambda: protocols.next(datetime.now(config.zone).date()),
+    )
     runs = (
         projector.run(),
         deliveries.run(),
@@ -110,7 +118,6 @@ async def serve(config: settings.Settings) -> None:
         ami.run(),
         housekeeping.run(),
         render_waiting_names(config),
-        Sales(sessions).run(),
         Sales(sessions).run(),
         every(BEAT_S, partial(beat, "worker")),
         figures.run(),

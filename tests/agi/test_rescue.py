@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,13 +15,15 @@ import pytest
 
 from agi import live, rescue
 from agi.live import LivePositions
-from ura import call_ids, phones, projection
+from ura import call_ids, phones, projection, speech
 from ura import journal as journals
 from ura.journal import Record
+from ura.protocol import BLOCK, Protocols, is_valid
 
 HEADER = "agi_uniqueid: prosa-1.1\nagi_callerid: 11987654321\n\n"
 DID = "200 result=1 (551133330001)\n"
 OK = "200 result=1\n"
+TODAY = date(2026, 11, 22)
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +107,45 @@ def test_a_call_that_the_server_knew_keeps_its_record_and_protocol(run: Run, sta
     run("menu", DID + "200 result=\n" + OK * 3)
     assert [record.kind for record in records(state)] == ["ticket_opened", "call_closed"]
     assert records(state)[0].data["protocol"] == "261326000017"
+
+
+def test_a_call_that_the_server_did_not_know_gets_a_number_out_of_the_servers_count(run: Run, state: Path) -> None:
+    server = Protocols(state / "protocol", 4)
+    before = server.next(TODAY)
+    code, asked = run("promise", DID + "200 result=\n" + OK * 2)
+    opened, ticket, *_ = records(state)
+    number = opened.data["protocol"]
+    assert (code, is_valid(number), ticket.data["protocol"]) == (0, True, number)
+    said = ["protocol.intro", *speech.protocol(number)]
+    files = "&".join("prosa/" + key.replace(".", "/") for key in said)
+    assert asked[2] == f"GET DATA {files} 1 1"
+    others = [server.next(TODAY) for _ in range(BLOCK)] + [Protocols(state / "protocol", 4).next(TODAY)]
+    assert len({before, number, rescue.draw_protocol(str(state)), *others}) == len(others) + 3
+
+
+@pytest.mark.parametrize("used", [0, 7, 99_999, 100_000, 199_980])
+def test_its_numbers_have_the_form_of_the_servers(state: Path, used: int) -> None:
+    (state / "protocol").mkdir()
+    count = state / "protocol" / "4.json"
+    drawn = []
+    for draw in (lambda: rescue.draw_protocol(str(state)), lambda: Protocols(count.parent, 4).next(TODAY)):
+        count.write_text(f'{{"day": "{TODAY}", "used": {used}}}'.ljust(64))
+        drawn.append(draw())
+    assert drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize("count", ["", "{", "[]", '{"day": "x", "used": 1}', f'{{"day": "{TODAY}", "used": 200000}}'])
+def test_without_a_number_it_goes_on_without(run: Run, state: Path, count: str) -> None:
+    (state / "protocol").mkdir()
+    (state / "protocol" / "4.json").write_text(count)
+    _, asked = run("promise", DID + "200 result=\n" + OK)
+    assert asked[1:] == ["GET DATA prosa/rescue/registered 1 1", 'SET VARIABLE "URA_RESULT" "end"']
+
+
+def test_a_number_that_is_not_written_down_is_not_told(run: Run, state: Path) -> None:
+    Protocols(state / "protocol", 4).next(TODAY)
+    (state / "journal").rmdir()
+    assert not [line for line in run("menu", DID + "200 result=\n" + OK * 3)[1] if "protocol" in line]
 
 
 @pytest.mark.parametrize("damage", ["[]", "{", ""])

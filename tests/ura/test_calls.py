@@ -122,6 +122,21 @@ async def test_a_rescued_call_may_have_no_protocol(sessions: Sessions) -> None:
 
 
 @pytest.mark.parametrize("rescue_first", [False, True])
+@pytest.mark.parametrize(("servers", "kept"), [("263270000033", "263270000033"), ("", "263270000041")])
+async def test_the_rescues_protocol_counts_when_the_server_gave_none(
+    sessions: Sessions, rescue_first: bool, servers: str, kept: str
+) -> None:
+    call_id = make_id()
+    begun = call_opened(call_id, at=NOON, protocol=servers)
+    rescued = call_opened(call_id, at=later(30), door="rescue", protocol="263270000041", flow_key="", flow_version=None)
+    async with sessions.begin() as session:
+        for record in (rescued, begun) if rescue_first else (begun, rescued):
+            await apply(session, record)
+    async with sessions() as session:
+        assert (await calls.get_call(session, call_id)).protocol == kept
+
+
+@pytest.mark.parametrize("rescue_first", [False, True])
 async def test_a_call_that_had_to_be_rescued_keeps_its_own_door_and_protocol(
     sessions: Sessions, rescue_first: bool
 ) -> None:

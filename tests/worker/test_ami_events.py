@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ura.db import Sessions, make_engine, make_sessions
 from ura.journal import Journal, Record
 from ura.models import Call, Outcome
 from ura.projection import apply_batch
+from ura.protocol import Protocols, is_valid
 from worker import ami_events
 from worker.ami_events import AmiEvents
 
@@ -49,7 +51,9 @@ class Followed:
         self.live.mkdir()
         self.journal = Journal(folder / "journal", "worker")
         ami = Ami("127.0.0.1", asterisk.port, "prosa", SECRET)
-        self.events = AmiEvents(ami, self.journal, sessions, self.live, forget_after_s=0)
+        protocols = Protocols(folder / "protocol", 0)
+        draw = partial(protocols.next, AT.date())
+        self.events = AmiEvents(ami, self.journal, sessions, self.live, forget_after_s=0, draw_protocol=draw)
         self.sessions = sessions
 
     def records(self) -> list[Record]:
@@ -117,6 +121,23 @@ async def test_a_corporate_call_from_ring_to_end(followed: Followed, asterisk: F
     assert (call.door, call.caller, call.queue, call.attendant) == ("corporate", "+5511987654321", "corporativo", "201")
     assert call.outcome == Outcome.DONE
     assert call.ended_at is not None
+    assert call.protocol
+    assert is_valid(call.protocol)
+
+
+def test_a_corporate_call_has_one_protocol_however_often_it_is_told_of(apart: Followed) -> None:
+    for number in (1, 1, 2):
+        apart.events.take(CorporateCall(f"prosa-1.{number}", "11987654321", "551133330003", AT))
+    first, again, other = [record.data["protocol"] for record in apart.records()]
+    assert first == again != other
+    assert is_valid(first)
+    assert is_valid(other)
+
+
+def test_a_disk_that_gives_no_protocol_costs_no_record(apart: Followed) -> None:
+    (apart.folder / "protocol").rmdir()
+    apart.events.take(CorporateCall("prosa-1.1", "11987654321", "551133330003", AT))
+    assert [record.data["protocol"] for record in apart.records()] == [""]
 
 
 async def test_who_gives_up_in_the_queue_has_abandoned(running: Followed, asterisk: FakeAmi) -> None:
