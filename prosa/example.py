@@ -62,6 +62,10 @@ class ExampleProvider:
                 return {"count": 0}
             case "outage_for_caller":
                 return {"outage": None}
+            case "arrival":
+                return {"outage": None, "segment": ""}
+            case "standing":
+                return {"emergency": None, "blocked": False, "priority": False}
             case "who_calls" | "find_subscriber":  # the page has no subscribers; those of the demo are in demo_house.py
                 return {"subscriber": None, "contracts": []}
         raise Unavailable(f"no lookup is called {name!r}")

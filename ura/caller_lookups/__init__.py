@@ -1,7 +1,8 @@
 """What a call may ask about its caller. Read only; trouble is Unavailable, never a false "none".
 
-people.py  who is it, and is it really they?     house.py    what the lookups ask, put together by a door
-line.py    what is with the line?                callers.py  whom this process knows, and what may be told of them
+arrival.py what must be known before the menu?   house.py    what the lookups ask, put together by a door
+people.py  who is it, and is it really they?     callers.py  whom this process knows, and what may be told of them
+line.py    what is with the line?                standing.py what we have said of everybody, or of this number
 money.py   what is owed?                         wishes.py   what became of what the caller wanted done
 """
 
@@ -13,7 +14,7 @@ from types import MappingProxyType
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from ura.caller_lookups import line, money, people, wishes
+from ura.caller_lookups import arrival, line, money, people, wishes
 from ura.caller_lookups.callers import Args, Callers, Json
 from ura.caller_lookups.house import House
 from ura.errors import Unavailable, UraError
@@ -26,6 +27,8 @@ DEADLINE_S = 8.0
 
 LOOKUPS: Mapping[str, Callable[[Callers, Args], Awaitable[dict[str, Json]]]] = MappingProxyType(
     {
+        "standing": arrival.standing,
+        "arrival": arrival.arrival,
         "who_calls": people.who_calls,
         "find_subscriber": people.find_subscriber,
         "check_factor": people.check_factor,

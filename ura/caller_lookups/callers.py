@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from ura import outages, subscribers
 from ura.caller_lookups.house import House
+from ura.caller_lookups.standing import Standing
 from ura.erp import Answer, Contract, Reply, Subscriber, Unsupported
 from ura.errors import Unavailable
 from ura.prompts import name_key
@@ -44,6 +45,7 @@ class Callers:
         self.house = house
         self.now = now
         self.wait = wait
+        self.standing = Standing(house, now)
         self._known: dict[str, Known] = {}
         self._numbers = Remembered(self._ask_number, {"number": NUMBER_KEPT_S})
         self._outage_anywhere = (datetime.min.replace(tzinfo=UTC), False)
