@@ -27,11 +27,13 @@ from api.routes import (
     flows,
     health,
     hooks,
+    hours,
     leads,
     messages,
     outages,
     panel,
     panel_callbacks,
+    panel_hours,
     panel_messages,
     panel_outages,
     panel_waiting_list,
@@ -108,12 +110,14 @@ def build(config: Settings) -> FastAPI:
         api.include_router(noun.router)
     api.include_router(waiting_list.router)
     api.include_router(messages.opt_out_router)
+    api.include_router(hours.router)
     api.include_router(reference.router)
     app.include_router(api)
     app.include_router(panel.router)
     app.include_router(panel_outages.router)
     app.include_router(panel_callbacks.router)
     app.include_router(panel_messages.router)
+    app.include_router(panel_hours.router)
     app.include_router(panel_waiting_list.router)
     app.include_router(health.metrics_router)
     app.include_router(hooks.router)

@@ -11,11 +11,10 @@ from ura.db import make_engine, make_sessions
 from ura.errors import BadInput
 from ura.imports import ImportKind, ImportRow, Preview
 from ura.settings import Settings
-from ura.wanted_names import WantedNames
 
 SHOWN_ROWS = 10
 SHOWN_ERRORS = 200
-MOST_NAMES_AT_ONCE = 100  # a minute; the worker speaks the others, and calls name the neighbourhood meanwhile
+MOST_NAMES_AT_ONCE = 100  # a minute; the worker speaks the others, and calls hear a general sentence meanwhile
 
 
 async def run(
@@ -42,6 +41,8 @@ async def run(
             async with sessions.begin() as session:
                 stored += await imports.apply(session, part, keys, keyring=keyring)
         say(f"{stored} rows stored.")
+        if preview.kind in (ImportKind.NUMBERS, ImportKind.ATTENDANTS):
+            say("Asterisk reads them when it starts: start prosa again at a quiet hour (calls in progress end first).")
     finally:
         await engine.dispose()
 
@@ -52,11 +53,8 @@ async def _speak(settings: Settings, names: list[str], say: Callable[[str], None
         say(f"speaking {len(now)} names …")
     keys = await rendering.ensure_names(settings, now)
     if later:
-        say(f"{len(later)} more names are spoken by the worker, as calls ask for them")
-        want = WantedNames(settings.rendered_dir)
-        for name in later:
-            want(name)
-    return keys
+        say(f"{len(later)} more names are spoken by the worker, {rendering.MOST_AT_ONCE} every five minutes")
+    return keys | await rendering.leave_for_later(settings, later)
 
 
 def _show(preview: Preview, say: Callable[[str], None]) -> None:

@@ -262,6 +262,11 @@ IMPORTED = {  # as ura.imports.ImportKind; contracts go in after their subscribe
     "subscribers": "Document, name, birth, telephones, e-mails.",
     "contracts": "Number, document, status, address, plan, log-in, place in the network. After the subscribers.",
     "invoices": "Number, contract, due date, amount, paid or open, line, PIX. After the contracts.",
+    "hours": "When a timetable is open: name, weekday, from, to; in place of what it had.",
+    "holidays": "Days that only a town keeps; with a timetable, only that branch. After the hours.",
+    "queues": "Key, title, timetable, longest wait in seconds, state. After the hours.",
+    "numbers": "That callers dial: kind, name, flow or queue. After the queues; Asterisk reads them at its start.",
+    "attendants": "Name, extension, queues, active. After the queues; Asterisk reads them at its start.",
 }
 
 

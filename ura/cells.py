@@ -1,7 +1,7 @@
 """One cell of a provider's spreadsheet → its value, or what to do about it. Texts and words are in imports.yaml."""
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from holidays.countries.brazil import BR
 
 from ura import boleto, documents, phones, pix
 from ura.coverage import plain
 from ura.documents import BadDocument
 from ura.erp import ContractStatus
 from ura.errors import BadInput
-from ura.models import Audience, Coverage, InvoiceStatus
+from ura.models import Audience, Coverage, DidKind, InvoiceStatus
+from ura.queues import LONGEST_WAIT_S, SHORTEST_WAIT_S
+from ura.timetables import KEY
 
 LONGEST = {"conditions": 400, "subscriber": 120}
 LONGEST_TEXT = {"contract_number": 30, "invoice_number": 40, "house": 40, "login": 80, "link": 500}
@@ -23,6 +26,8 @@ LONGEST_PLACE = 40  # ONU, OLT, PON, CTO
 MOST_PHONES = 10
 FIRST_BIRTH_YEAR = 1900
 LONGEST_NAME = 80
+USUAL_WAIT_S = 300
+STATES = frozenset(state for state in BR.subdivisions if len(state) == 2)  # it knows a town, too
 HIGHEST_PRICE = Decimal("99999.99")
 
 
@@ -51,8 +56,30 @@ def read_cell(column: str, text: str, *, required: bool) -> Any:
             return _emails(text)
         case "birth_year":
             return _birth_year(text) if text else None
-        case "due_on":
+        case "due_on" | "on_day":
             return _day(column, text)
+        case "did_kind":
+            return _word(column, text)
+        case "weekday":
+            return int(_spelt(column, text))
+        case "active":
+            return _spelt(column, text) == "yes" if text else True
+        case "opens" | "closes":
+            return _time(column, text)
+        case "did":
+            return _did(text)
+        case "extension":
+            return _extension(text)
+        case "timetable" | "business_hours" | "queue" | "queue_key" | "flow_key":
+            return _key(column, text) if text else ""
+        case "queues":
+            return list(dict.fromkeys(_key(column, each.strip()) for each in re.split(r"[|,/]", text) if each.strip()))
+        case "max_wait_s":
+            return _wait_s(text) if text else USUAL_WAIT_S
+        case "state_uf":
+            return _state(text) if text else ""
+        case "attendant" | "title" | "label" | "holiday":
+            return _text(column, text, LONGEST_NAME)
         case "amount":
             return _money(column, text)
         case "line":
@@ -146,6 +173,59 @@ def _pix(text: str) -> str:
         raise Bad("bad_pix", "pix") from error
 
 
+def _key(column: str, text: str) -> str:
+    """As flows and Asterisk's dialplan write it."""
+    if not KEY.fullmatch(text):
+        raise Bad("bad_key", column)
+    return text
+
+
+def _time(column: str, text: str) -> time:
+    found = re.fullmatch(r"(\d{1,2})(?:[:h](\d{2})?)?", text, re.ASCII | re.IGNORECASE)
+    hour, minute = (int(found[1]), int(found[2] or 0)) if found else (99, 0)
+    if (hour, minute) == (24, 0) and column == "closes":
+        hour = 0  # the midnight that ends the day
+    if hour > 23 or minute > 59:
+        raise Bad("bad_time", column)
+    return time(hour, minute)
+
+
+def _did(text: str) -> str:
+    """E.164 without the plus, as it is compared with what the carrier sends."""
+    found = phones.to_e164(text)
+    if not found:
+        raise Bad("bad_did", "did")
+    return found.removeprefix("+")
+
+
+def _extension(text: str) -> str:
+    if not re.fullmatch(r"\d{2,6}", text, re.ASCII):
+        raise Bad("bad_extension", "extension")
+    return text
+
+
+def _wait_s(text: str) -> int:
+    found = re.fullmatch(r"(\d{1,4})\s*s?", text, re.ASCII)
+    if not found or not SHORTEST_WAIT_S <= int(found[1]) <= LONGEST_WAIT_S:
+        raise Bad("bad_wait", "max_wait_s", first=SHORTEST_WAIT_S, last=LONGEST_WAIT_S)
+    return int(found[1])
+
+
+def _state(text: str) -> str:
+    if text.upper() not in STATES:
+        raise Bad("bad_state", "state_uf")
+    return text.upper()
+
+
+def _spelt(column: str, text: str) -> str:
+    """Which of our words was meant."""
+    words: dict[str, list[str]] = texts()["words"][column]
+    for value, spellings in words.items():
+        if plain(text) in spellings:
+            return value
+    raise Bad("unknown_word", column, words=", ".join(spellings[0] for spellings in words.values()))
+
+
 def _word(column: str, text: str) -> StrEnum:
     kinds: dict[str, type[StrEnum]] = {
         "status": Coverage,
@@ -153,12 +233,9 @@ def _word(column: str, text: str) -> StrEnum:
         "segment": Audience,
         "contract_status": ContractStatus,
         "invoice_status": InvoiceStatus,
+        "did_kind": DidKind,
     }
-    words: dict[str, list[str]] = texts()["words"][column]
-    for value, spellings in words.items():
-        if plain(text) in spellings:
-            return kinds[column](value)
-    raise Bad("unknown_word", column, words=", ".join(spellings[0] for spellings in words.values()))
+    return kinds[column](_spelt(column, text))
 
 
 def _day(column: str, text: str) -> date:

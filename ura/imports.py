@@ -1,5 +1,5 @@
-"""What a provider has in spreadsheets: neighbourhoods, plans, offers, subscribers, contracts and invoices. CSV with `;`
-or `,`, UTF-8 or Latin-1, as people have it.
+"""What a provider has in spreadsheets: neighbourhoods, plans, offers, subscribers, contracts, invoices, and how the
+house is set up (house_imports.py). CSV with `;` or `,`, UTF-8 or Latin-1, as people have it.
 
     preview = await imports.preview(session, ImportKind.PLANS, data, today=today)   # nothing is written
     keys = await ensure_names(settings, imports.names_of(preview))                  # seconds: no transaction open
@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import registry, waiting_list
+from ura import house_imports, registry, timetables, waiting_list
 from ura.cells import Bad, read_cell, texts
 from ura.coverage import keypad, plain
 from ura.crypto import Keyring
@@ -38,6 +38,11 @@ class ImportKind(StrEnum):
     SUBSCRIBERS = "subscribers"
     CONTRACTS = "contracts"
     INVOICES = "invoices"
+    HOURS = "hours"
+    HOLIDAYS = "holidays"
+    QUEUES = "queues"
+    NUMBERS = "numbers"
+    ATTENDANTS = "attendants"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ async def preview(
 ) -> Preview:
     """Read everything, write nothing: the rows that would be saved and, for each bad one, what to do about it."""
     made = Preview(kind, today)
-    check = await _known_offers(session) if kind is ImportKind.OFFERS else _nothing
+    check = await _check_of(session, kind)
     seen: dict[tuple[str, ...], int] = {}
     try:
         lines = _read(_decode(data))
@@ -123,6 +128,16 @@ async def apply(
             await registry.save_contracts(session, _needed(keyring), _named(rows), now=now)
         case ImportKind.INVOICES:
             await registry.save_invoices(session, _named(rows), now=now)
+        case ImportKind.HOURS:
+            await timetables.save_hours(session, rows)
+        case ImportKind.HOLIDAYS:
+            await house_imports.save_holidays(session, rows)
+        case ImportKind.QUEUES:
+            await house_imports.save_queues(session, rows)
+        case ImportKind.NUMBERS:
+            await house_imports.save_numbers(session, rows)
+        case ImportKind.ATTENDANTS:
+            await house_imports.save_attendants(session, rows)
     await session.flush()
     return len(preview.rows)
 
@@ -268,8 +283,13 @@ def _once(kind: ImportKind, values: Values, line: int, seen: dict[tuple[str, ...
         ImportKind.SUBSCRIBERS: ("document",),
         ImportKind.CONTRACTS: ("contract_number",),
         ImportKind.INVOICES: ("invoice_number",),
+        ImportKind.HOURS: ("timetable", "weekday", "opens"),
+        ImportKind.HOLIDAYS: ("on_day", "timetable"),
+        ImportKind.QUEUES: ("queue_key",),
+        ImportKind.NUMBERS: ("did",),
+        ImportKind.ATTENDANTS: ("extension",),
     }[kind]
-    key = tuple(plain(str(values[column])) for column in columns)
+    key = tuple(plain(str(values.get(column, ""))) for column in columns)
     first = seen.setdefault(key, line)
     if first != line:
         raise Bad("doubled_row", first=first)
@@ -277,6 +297,25 @@ def _once(kind: ImportKind, values: Values, line: int, seen: dict[tuple[str, ...
 
 def _nothing(values: Values) -> None:
     pass
+
+
+async def _check_of(session: AsyncSession, kind: ImportKind) -> Callable[[Values], None]:
+    """What a row has to be beside the others and beside what is stored."""
+    match kind:
+        case ImportKind.OFFERS:
+            return await _known_offers(session)
+        case ImportKind.HOURS:
+            return house_imports.check_hours()
+        case ImportKind.HOLIDAYS:
+            return await house_imports.check_holidays(session)
+        case ImportKind.QUEUES:
+            return await house_imports.check_queues(session)
+        case ImportKind.NUMBERS:
+            return await house_imports.check_numbers(session)
+        case ImportKind.ATTENDANTS:
+            return await house_imports.check_attendants(session)
+        case _:
+            return _nothing
 
 
 async def _known_offers(session: AsyncSession) -> Callable[[Values], None]:

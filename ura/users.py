@@ -47,6 +47,8 @@ class Permission(StrEnum):
     PLANS_READ = "plans:read"
     FLOWS_READ = "flows:read"
     RECORDINGS_HEAR = "recordings:hear"
+    HOURS_READ = "hours:read"
+    HOURS_WRITE = "hours:write"
     HEALTH_READ = "health:read"
     METRICS_READ = "metrics:read"
     PANEL_USE = "panel:use"
@@ -55,7 +57,9 @@ class Permission(StrEnum):
 
 
 _P = Permission
-_EVERYBODY = frozenset({_P.PANEL_USE, _P.CALLS_READ, _P.TICKETS_READ, _P.OUTAGES_READ, _P.COVERAGE_READ, _P.PLANS_READ})
+_EVERYBODY = frozenset(
+    {_P.PANEL_USE, _P.CALLS_READ, _P.TICKETS_READ, _P.OUTAGES_READ, _P.COVERAGE_READ, _P.PLANS_READ, _P.HOURS_READ}
+)
 GRANTS: dict[Role, frozenset[Permission]] = {
     Role.ADMIN: frozenset(Permission),
     Role.SUPERVISOR: frozenset(Permission) - {_P.USERS_MANAGE},
