@@ -7,7 +7,7 @@ from pathlib import Path
 from agi.session import NotPlayed, Session, quote
 from agi.sounds import SILENCE, Sound, Sounds
 from ura.errors import HungUp
-from ura.flows.channel import OneAfterTheOther
+from ura.flows.channel import OneAfterTheOther, Recording
 
 MARGIN_S = 5.0  # how much longer than it must a command may take before Asterisk counts as gone
 RECORDING_RATE = 8000
@@ -64,21 +64,32 @@ class PhoneChannel(OneAfterTheOther):
         """The key pressed in that time, `#` too; "" when there was none."""
         return await self.collect((), max_digits=1, timeout_s=seconds)
 
-    async def record(self, prompts: Sequence[str], *, recording_id: str, max_s: int) -> float:
-        """Record `<recording_id>.wav` until `#`, silence or `max_s`. A caller who hangs up after speaking has left a
-        message: its length is returned, and the next command raises HungUp."""
-        if prompts:
-            await self.play(prompts)
+    async def record(
+        self, prompts: Sequence[str], *, tone: Sequence[str], recording_id: str, max_s: int, ends: str
+    ) -> Recording:
+        """Record `<recording_id>.wav`. A caller who hangs up after speaking has left a message: its length is returned,
+        and the next command raises HungUp."""
+        sound = self._sounds.sound([*prompts, *tone])
+        if sound is not SILENCE:
+            key, cut = await self._ask(sound, timeout_s=0.001, max_digits=1)
+            if key and key in ends:
+                return Recording(0.0, key)
+            if cut and tone:  # who wants to speak at once hears when to
+                await self.play(tone)
         # No beep argument: Asterisk's own beep file may not be there, and then it records nothing (res_agi.c 22).
-        args = (quote(self._recordings / recording_id), "wav", quote("#"), max_s * 1000, f"s={RECORDING_SILENCE_S}")
+        file, until = quote(self._recordings / recording_id), quote("#" + ends)
+        args = (file, "wav", until, max_s * 1000, f"s={RECORDING_SILENCE_S}")
+        key = ""
         try:
-            await self._session.run(self._session.execute, "RECORD FILE", *args, timeout_s=max_s + MARGIN_S)
+            reply = await self._session.run(self._session.execute, "RECORD FILE", *args, timeout_s=max_s + MARGIN_S)
+            code, why = reply["result"]
+            key = chr(int(code)) if why == "dtmf" else ""
         except HungUp:
             if not self._session.recorded():
                 raise
         except NotPlayed:
-            return 0.0
-        return self._session.recorded() / RECORDING_RATE
+            return Recording(0.0)
+        return Recording(self._session.recorded() / RECORDING_RATE, key if key in ends else "")
 
     async def _ask(self, sound: Sound, *, timeout_s: float, max_digits: int) -> tuple[str, bool]:
         """Keys, and whether the caller ended them before the time ran out."""

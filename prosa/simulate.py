@@ -22,7 +22,7 @@ from ura.db import make_engine, make_sessions
 from ura.demo.subscribers import streets
 from ura.errors import HungUp, UraError
 from ura.flows import documents, store
-from ura.flows.channel import OneAfterTheOther
+from ura.flows.channel import OneAfterTheOther, Recording
 from ura.flows.conduct import Acts, CallContext, CallResult, conduct
 from ura.flows.effects import Spoken
 from ura.flows.engine import CompiledFlow
@@ -67,12 +67,14 @@ class TerminalChannel(OneAfterTheOther):
         await asyncio.sleep(seconds)
         return ""
 
-    async def record(self, prompts: Sequence[str], *, recording_id: str, max_s: int) -> float:
-        self._hear(prompts)
-        entry = self._next()
-        seconds = min(float(entry), max_s) if entry.isdigit() else 0.0
-        self.write(f"    (rec {seconds:g} s)")
-        return seconds
+    async def record(
+        self, prompts: Sequence[str], *, tone: Sequence[str], recording_id: str, max_s: int, ends: str
+    ) -> Recording:
+        self._hear([*prompts, *tone])
+        said, _, key = self._next().partition("+")  # 12+9: twelve seconds, then the key 9
+        seconds = min(float(said), max_s) if said.isdigit() else 0.0
+        self.write(f"    (rec {seconds:g} s)" + (f" [{key}]" if key else ""))
+        return Recording(seconds, key if key in ends else "")
 
     def _next(self) -> str:
         entry = self.keys.pop(0) if self.keys else ""
@@ -88,7 +90,7 @@ class TerminalChannel(OneAfterTheOther):
     def _hear(self, prompts: Sequence[str]) -> None:
         if not prompts:
             return
-        said = " ".join(self.texts.get(key, f"<{key}>") for key in prompts if not key.startswith("pause."))
+        said = " ".join(self.texts.get(key, f"<{key}>") for key in prompts if not key.startswith(("pause.", "tone.")))
         self.write(f"{self.heard_s:6.1f} s  {said}")
         self.heard_s += sum(self.durations.get(key, 0.0) for key in prompts)
 

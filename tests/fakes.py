@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ura.errors import HungUp, Unavailable
-from ura.flows.channel import OneAfterTheOther
+from ura.flows.channel import OneAfterTheOther, Recording
 from ura.flows.effects import Spoken
 from ura.flows.engine import State
 
@@ -54,10 +54,14 @@ class FakeChannel(OneAfterTheOther):
         await asyncio.sleep(seconds)
         return ""
 
-    async def record(self, prompts: Sequence[str], *, recording_id: str, max_s: int) -> float:
-        self._hear(prompts)
+    async def record(
+        self, prompts: Sequence[str], *, tone: Sequence[str], recording_id: str, max_s: int, ends: str
+    ) -> Recording:
+        if cut := await self.play(prompts):
+            return Recording(0.0, cut)
+        self._hear(tone)
         self.recordings.append(recording_id)
-        return self.speaks_s
+        return Recording(self.speaks_s)
 
     def _hear(self, prompts: Sequence[str]) -> None:
         self.done += 1

@@ -232,7 +232,7 @@ class PromptIndex:
             digits = [self.file(f"digit.{digit}") for digit in spelt]
             if all(digits):
                 return [file for file in digits if file]
-        if kind in ("pause", "and", "of"):
+        if kind in ("pause", "tone", "and", "of"):
             return []
         general = self.file("fallback.name" if kind == "name" else "fallback.prompt")
         return [general] if general else []

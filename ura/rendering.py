@@ -161,7 +161,7 @@ class _Work:
             return False
         if not self.store.is_whole(key):
             return False
-        if clip.engine == "silence":
+        if clip.engine in ("silence", "tone"):
             return True
         voices = {engine.name: engine.voice(line) for engine in self.voice.engines}
         if recording := voices.get("recorded"):
@@ -172,6 +172,8 @@ class _Work:
         line = self.line(key, text)
         if pause := re.fullmatch(r"\{pausa (\d+)\}", text):
             sound, engine, voice = audio.silence(int(pause[1])), "silence", ""
+        elif tone := re.fullmatch(r"\{tom (\d+) (\d+)\}", text):
+            sound, engine, voice = audio.tone(int(tone[1]), int(tone[2])), "tone", ""
         else:
             spoken = self.voice.synthesise(line)
             lead_ms, tail_ms = _PIECE_MS if self.pronunciation.is_piece(key) else _SENTENCE_MS

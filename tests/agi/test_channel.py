@@ -12,6 +12,7 @@ from agi.sounds import SILENCE, Sounds
 from tests.agi.conftest import Line
 from tests.agi.fake_asterisk import parse_args
 from ura.errors import HungUp
+from ura.flows.channel import Recording
 
 
 class Prompts:
@@ -28,7 +29,12 @@ class Prompts:
 def roots(tmp_path: Path) -> dict[str, Path]:
     audio = tmp_path / "audio"
     (audio / "menu").mkdir(parents=True)
-    for name, content in {"menu/main": b"M" * 8000, "menu/more": b"m" * 4000, "hello": b"H" * 16000}.items():
+    for name, content in {
+        "menu/main": b"M" * 8000,
+        "menu/more": b"m" * 4000,
+        "hello": b"H" * 16000,
+        "tone": b"T" * 2400,
+    }.items():
         (audio / f"{name}.alaw").write_bytes(content)
     return {"prosa": audio, "dyn": tmp_path / "dyn"}
 
@@ -216,18 +222,55 @@ async def test_nothing_to_play_at_all(line: Line, roots: dict[str, Path], tmp_pa
     assert await line.asked() == 'GET DATA "" 2000 1'
 
 
-async def test_recording_stops_at_hash_and_returns_its_length(
-    line: Line, channel: PhoneChannel, tmp_path: Path
+async def record(channel: PhoneChannel, *prompts: str) -> Recording:
+    return await channel.record(prompts, tone=["tone"], recording_id="ab12", max_s=60, ends="0*9")
+
+
+async def test_recording_begins_after_the_tone_stops_at_hash_and_returns_its_length(
+    line: Line, channel: PhoneChannel, roots: dict[str, Path], tmp_path: Path
 ) -> None:
     line.says("200 result= (timeout)\n200 result=35 (dtmf) endpos=20000\n")
-    assert await channel.record(["hello"], recording_id="ab12", max_s=60) == 2.5
-    await line.asked()
-    assert await line.asked() == f'RECORD FILE "{tmp_path}/recordings/ab12" wav "#" 60000 s=4'
+    assert await record(channel, "hello") == Recording(2.5)
+    before = roots["dyn"] / f"{parse_args(await line.asked())[2].removeprefix('dyn/')}.alaw"
+    assert before.read_bytes() == b"H" * 16000 + b"T" * 2400
+    assert await line.asked() == f'RECORD FILE "{tmp_path}/recordings/ab12" wav "#0*9" 60000 s=4'
+
+
+@pytest.mark.parametrize("cut", ["200 result=5\n", "200 result=\n"], ids=["a key", "hash"])
+async def test_who_cuts_the_words_before_a_message_hears_the_tone_all_the_same(
+    line: Line, channel: PhoneChannel, cut: str
+) -> None:
+    line.says(cut + "200 result= (timeout)\n200 result=0 (timeout) endpos=8000\n")
+    assert await record(channel, "hello") == Recording(1.0)
+    commands = [parse_args(await line.asked()) for _ in range(3)]
+    assert (commands[1][2], commands[2][0]) == ("prosa/tone", "RECORD")
+
+
+async def test_a_universal_key_before_a_message_records_nothing(line: Line, channel: PhoneChannel) -> None:
+    line.says("200 result=9\n200 result=7\n")
+    assert await record(channel, "hello") == Recording(0.0, "9")
+    assert await channel.play(["hello"]) == "7", "the next command: none was sent in between"
+
+
+async def test_a_universal_key_in_the_middle_of_a_message_ends_it(line: Line, channel: PhoneChannel) -> None:
+    line.says("200 result= (timeout)\n200 result=57 (dtmf) endpos=20000\n")
+    assert await record(channel, "hello") == Recording(2.5, "9")
+
+
+async def test_without_a_tone_the_words_are_enough(line: Line, channel: PhoneChannel, roots: dict[str, Path]) -> None:
+    (roots["prosa"] / "tone.alaw").unlink()
+    line.says("200 result= (timeout)\n200 result=0 (timeout) endpos=8000\n")
+    assert await record(channel, "hello") == Recording(1.0)
+
+
+async def silent(channel: PhoneChannel) -> Recording:
+    """A message with nothing said before it."""
+    return await channel.record([], tone=[], recording_id="ab12", max_s=60, ends="0*9")
 
 
 async def test_hanging_up_after_the_message_leaves_the_message(line: Line, channel: PhoneChannel) -> None:
     line.says("200 result=-1 (hangup) endpos=24000\nHANGUP\nHANGUP\n")
-    assert await channel.record([], recording_id="ab12", max_s=60) == 3.0
+    assert (await silent(channel)).seconds == 3.0
     with pytest.raises(HungUp):
         await channel.play(["hello"])
 
@@ -235,12 +278,12 @@ async def test_hanging_up_after_the_message_leaves_the_message(line: Line, chann
 async def test_hanging_up_before_a_word_is_a_hangup(line: Line, channel: PhoneChannel) -> None:
     line.says("200 result=-1 (hangup) endpos=0\n")
     with pytest.raises(HungUp):
-        await channel.record([], recording_id="ab12", max_s=60)
+        await silent(channel)
 
 
 async def test_a_recording_that_cannot_be_written_is_empty(line: Line, channel: PhoneChannel) -> None:
     line.says("200 result=-1 (writefile)\n200 result=0\n")
-    assert await channel.record([], recording_id="ab12", max_s=60) == 0.0
+    assert await silent(channel) == Recording(0.0)
 
 
 # -- sounds

@@ -13,6 +13,7 @@ from ura import speech
 from ura.db import make_engine, make_sessions
 from ura.errors import HungUp
 from ura.flows import documents
+from ura.flows.channel import Recording
 from ura.flows.conduct import CallContext, conduct
 from ura.flows.effects import Spoken
 from ura.flows.events import Started
@@ -53,7 +54,9 @@ class _Notebook:
         await asyncio.sleep(seconds)
         return ""
 
-    async def record(self, prompts: Sequence[str], *, recording_id: str, max_s: int) -> float:
+    async def record(
+        self, prompts: Sequence[str], *, tone: Sequence[str], recording_id: str, max_s: int, ends: str
+    ) -> Recording:
         raise HungUp
 
     def _files(self, prompts: Sequence[str]) -> str:

@@ -5,7 +5,8 @@
     assert told.stored("lead_saved")[-1]["status"] == "abandoned"
 
 Keys: one entry an answer, commas between; nothing between two commas is silence; `x` hangs up; `!9` (or `!x`) comes
-while something is only being spoken; a number answers a recording with so many seconds. After the last entry: silence.
+while something is only being spoken; a number answers a recording with so many seconds, `12+9` ends it with a key.
+After the last entry: silence.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from ura.acts import Acts
 from ura.demo.subscribers import streets
 from ura.errors import HungUp
 from ura.flows import documents
-from ura.flows.channel import OneAfterTheOther
+from ura.flows.channel import OneAfterTheOther, Recording
 from ura.flows.conduct import CallContext, CallResult, conduct
 from ura.flows.effects import Spoken
 from ura.flows.engine import CompiledFlow
@@ -86,9 +87,12 @@ class Caller(OneAfterTheOther):
         await asyncio.sleep(seconds)
         return ""
 
-    async def record(self, prompts: Sequence[str], *, recording_id: str, max_s: int) -> float:
-        self._hear(prompts)
-        return float(self._next() or 0)
+    async def record(
+        self, prompts: Sequence[str], *, tone: Sequence[str], recording_id: str, max_s: int, ends: str
+    ) -> Recording:
+        self._hear([*prompts, *tone])
+        said, _, key = self._next().partition("+")
+        return Recording(float(said or 0), key if key in ends else "")
 
     def _next(self) -> str:
         entry = self.keys.pop(0) if self.keys else ""

@@ -41,9 +41,25 @@ async def test_a_callback_is_promised_not_before_opening(tmp_path: Path) -> None
 async def test_a_message_is_recorded_and_becomes_a_ticket(tmp_path: Path) -> None:
     told = await tell("9,2,12", tmp_path, now=SUNDAY_02H)
 
-    told.hears("person.message", "person.message_saved", "end.thanks")
+    told.hears("person.message", "tone.record", "person.message_saved", "end.thanks")
     assert told.stored("recording_saved")[0]["seconds"] == 12
     assert told.stored("ticket_opened")[0]["category"] == "message"
+
+
+async def test_nine_in_the_middle_of_a_message_finds_a_person_and_the_message_is_kept(tmp_path: Path) -> None:
+    told = await tell("4,1,1,12+9", tmp_path)
+
+    told.hears("person.message", "tone.record", "person.transferring")
+    assert told.queues == ["l1"]
+    assert told.stored("recording_saved")[0]["seconds"] == 12
+
+
+async def test_nine_in_the_goodbye_finds_a_person(tmp_path: Path) -> None:
+    told = await tell("4,1,2,!9", tmp_path)
+
+    told.hears("end.thanks", "person.transferring")
+    assert told.queues == ["l1"]
+    assert told.path.ends == []
 
 
 async def test_an_empty_message_is_not_taken_for_one(tmp_path: Path) -> None:

@@ -90,6 +90,19 @@ def test_the_manifest_says_what_each_file_is(settings: House) -> None:
     assert (silence.engine, silence.duration_s) == ("silence", 0.26)
 
 
+def test_a_tone_is_made_not_spoken_and_always_the_same(settings: House) -> None:
+    write(settings, "pieces.yaml", 'tone.record: "{tom 1000 300}"\n')
+    build(settings)
+    file = settings.prompts_dir / "audio" / "tone" / "record.alaw"
+    made = file.read_bytes()
+    clip = prompts.read_manifest(settings.prompts_dir / "manifest.json")["tone.record"]
+    assert (clip.engine, clip.voice, len(made)) == ("tone", "", 2400)
+    assert "tone.record" not in build(settings).rendered
+    file.unlink()
+    assert build(settings).rendered == ["tone.record"]
+    assert file.read_bytes() == made
+
+
 def test_the_engine_gets_the_pronunciation_and_the_pace(settings: House) -> None:
     tone = Tone()
     build(settings, tone)

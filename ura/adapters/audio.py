@@ -62,6 +62,13 @@ def silence(ms: int) -> Sound:
     return _encode(np.zeros(_whole_packets(WIDE * ms // 1000), dtype=np.float32), level_dbfs=-120.0)
 
 
+def tone(hz: int, ms: int) -> Sound:
+    """A tone as loud as a voice that dies away, so that no two moments of it are alike."""
+    at = np.arange(WIDE * ms // 1000) / WIDE
+    falling = np.sin(2 * np.pi * hz * at) * np.linspace(1, 0.25, len(at))
+    return finish(falling.astype(np.float32), WIDE, lead_ms=0, tail_ms=0)
+
+
 def finish(samples: Samples, rate: int, *, lead_ms: int, tail_ms: int) -> Sound:
     """A voice as recorded or synthesised → a prompt: silence cut to `lead_ms` and `tail_ms`, −19 dBFS while it
     speaks, peaks rounded off. Raises BadInput when nothing is heard in it."""

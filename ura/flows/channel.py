@@ -1,11 +1,18 @@
 """What the conductor needs of a line to a caller. The phone, the simulator and the tests each bring one."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class ChannelLost(Exception):
     """Nothing can be played any more. Passes through the conductor; the door decides how the call goes on."""
+
+
+class Recording(NamedTuple):
+    """What a caller said: `seconds` of it, and the one of the keys `ends` that ended it, "" if none did."""
+
+    seconds: float
+    key: str = ""
 
 
 class Channel(Protocol):
@@ -30,8 +37,12 @@ class Channel(Protocol):
         """The key pressed in that time, at once; "" when there was none. Nothing is heard."""
         ...
 
-    async def record(self, prompts: Sequence[str], *, recording_id: str, max_s: int) -> float:
-        """Play, record, seconds said. A caller who hangs up after speaking has left a message: no HungUp then."""
+    async def record(
+        self, prompts: Sequence[str], *, tone: Sequence[str], recording_id: str, max_s: int, ends: str
+    ) -> Recording:
+        """Play `prompts` and `tone`, and record until `#`, one of the keys `ends`, silence or `max_s`. One of `ends`
+        pressed into the prompts: nothing is recorded; any other key: straight on to the tone. A caller who hangs up
+        after speaking has left a message: no HungUp then."""
         ...
 
 

@@ -209,10 +209,12 @@ class _Conductor:
                 return await self._lookup(effect)
             case Act():
                 return await self._act(effect)
-            case Record(prompts, max_s):
-                recording_id = uuid4().hex
-                seconds = await self.channel.record(self._keys(prompts), recording_id=recording_id, max_s=max_s)
-                return Recorded(recording_id, seconds)
+            case Record(prompts, max_s, tone, ends):
+                recording_id, said, tone_keys = uuid4().hex, self._keys(prompts), self._keys(tone)
+                recording = await self.channel.record(
+                    said, tone=tone_keys, recording_id=recording_id, max_s=max_s, ends=ends
+                )
+                return Recorded(recording_id, *recording)
             case SendToQueue() | EndCall():
                 _refuse(effect)
             case _:

@@ -73,8 +73,12 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Record:
+    """Play `prompts` and the `tone`, and record. `ends`: keys that end the words or the recording; `#` always does."""
+
     prompts: tuple[Prompt, ...]
     max_s: int = 120
+    tone: tuple[Prompt, ...] = ()
+    ends: str = ""
 
 
 @dataclass(frozen=True, slots=True)

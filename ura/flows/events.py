@@ -62,10 +62,12 @@ class ActFailed:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The caller's message is on disk. `seconds` 0 means that nothing was said."""
+    """The caller's message is on disk. `seconds` 0 means that nothing was said. `digits`: the universal key that ended
+    it, or the words before it."""
 
     recording_id: str
     seconds: float
+    digits: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +118,9 @@ def describe(event: Event, *, single_key: bool) -> tuple[str, dict[str, Json]]:
             return "act", {"name": name}
         case ActFailed(name, reason):
             return "act_failed", {"name": name, "reason": reason}
-        case Recorded(recording_id, seconds):
-            return "recorded", {"recording_id": recording_id, "seconds": seconds}
+        case Recorded(recording_id, seconds, digits):
+            ended = {"keys": digits} if digits else {}
+            return "recorded", {"recording_id": recording_id, "seconds": seconds} | ended
         case QueueLeft(queue, reason):
             return "queue_left", {"queue": queue, "reason": reason}
         case HungUp():

@@ -398,10 +398,12 @@ class Callback(BaseNode):
 
 
 class Message(BaseNode):
-    """Records what the caller says after the tone. `empty`: nothing was said."""
+    """Records what the caller says after the tone. `empty`: nothing was said. The person key ends it at once, also in
+    the middle of what is said, which is kept; the repeat and the back key throw it away."""
 
     type: Literal["message"] = "message"
     prompts: Prompts = Field(min_length=1)
+    tone: Prompts = ("tone.record",)
     max_s: int = Field(default=120, ge=5, le=600)
     next: NodeKey
     empty: NodeKey
@@ -470,7 +472,8 @@ class Protocol(BaseNode):
 
 
 class End(BaseNode):
-    """Says goodbye and hangs up; or, in a subflow with `returns: true`, goes back to the flow that called it."""
+    """Says goodbye and hangs up; or, in a subflow with `returns: true`, goes back to the flow that called it. The
+    universal keys are heard until the line is down."""
 
     type: Literal["end"] = "end"
     ends: ClassVar[bool] = True

@@ -88,6 +88,14 @@ def test_silence_is_silent_and_lasts_as_long_as_was_asked() -> None:
     assert float(np.abs(heard(sound.alaw)).max()) < 0.001
 
 
+def test_a_tone_is_as_loud_as_a_voice_and_of_its_pitch() -> None:
+    sound = audio.tone(1000, 300)
+    assert (sound.duration_s, sound.files) == (0.3, audio.tone(1000, 300).files)
+    assert -20 < sound.level_dbfs < -18
+    spectrum = np.abs(np.fft.rfft(heard(sound.alaw)))
+    assert int(spectrum.argmax()) * 8000 / (0.3 * 8000) == pytest.approx(1000, abs=4)
+
+
 def test_stereo_becomes_one_channel_and_what_is_no_audio_is_bad_input(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.stack([hum(0.5), -hum(0.5)], axis=1), 24_000)
     samples, rate = audio.decode(tmp_path / "a.wav")

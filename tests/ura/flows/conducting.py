@@ -16,7 +16,7 @@ PLANS = {
     "on": dict.fromkeys(("sent", "number", "done", "none", "failed"), "goodbye") | {"sales": "person"},
 }
 LEAD = {"key": "lead", "type": "lead", "next": "tell", "failed": "goodbye"}
-MESSAGE = {"key": "message", "type": "message", "prompts": ["after.tone"], "next": "goodbye"} | dict.fromkeys(
+MESSAGE = {"key": "message", "type": "message", "prompts": ["speak.now"], "next": "goodbye"} | dict.fromkeys(
     ("empty", "failed"), "main"
 )
 FLOW = make_flow(

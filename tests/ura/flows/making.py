@@ -7,7 +7,7 @@ from typing import Any
 from ura.flows.effects import Collect, Effect, Play, Prompt, Spoken
 from ura.flows.engine import CompiledFlow, State, compile_flow, step
 from ura.flows.events import DigitsEntered, Event, NoInput, Played, QueueLeft, Started
-from ura.flows.nodes import Flow
+from ura.flows.nodes import End, Flow
 
 Json = Any
 QUEUE_EDGES = dict.fromkeys(("timeout", "empty", "full", "key", "failed"), "goodbye")
@@ -78,6 +78,11 @@ class Talk:
     @property
     def prompts(self) -> list[str]:
         return words(getattr(self.effect, "prompts", ()))
+
+    @property
+    def ended(self) -> bool:
+        """Goodbye is being said, or has been."""
+        return isinstance(self.flow.nodes[self.state.node], End)
 
     @property
     def asked(self) -> bool:

@@ -133,7 +133,7 @@ def test_a_hang_up_before_the_queue_or_after_it_gave_the_caller_back_is_abandonm
 PROMISES: dict[str, dict[str, Any]] = {
     "callback": {"type": "callback", "queue": "vendas"},
     "ticket": {"type": "ticket", "category": "sales", "summary": "x", "queue": "vendas"},
-    "message": {"type": "message", "prompts": ["after.tone"], "empty": "more"},
+    "message": {"type": "message", "prompts": ["speak.now"], "empty": "more"},
 }
 
 
@@ -162,7 +162,7 @@ def test_a_sale_left_for_another_subject_is_abandoned_at_the_queue() -> None:
 def test_an_end_and_the_fallback_queue_leave_no_lead_open() -> None:
     talk = sale("new", GOODBYE)
     assert saved(talk) == ["new", "abandoned"]
-    assert isinstance(talk.effect, EndCall)
+    assert talk.played() == EndCall("done")
     talk = sale("new", menu("more", k1="goodbye"))
     saved(talk)
     state, _ = escape(talk.flow, talk.state)  # the person first,
@@ -227,7 +227,7 @@ def test_a_lookup_keeps_its_answer() -> None:
     assert talk.state.node == "good"
     talk = call(node | {"into": "place"} | NEXT)
     talk.hears(LookupFailed("neighbourhood", "away", digits="1"))
-    assert talk.state.mode == "over"  # the key pressed while waiting answered the menu behind
+    assert talk.state.node == "goodbye"  # the key pressed while waiting answered the menu behind
 
 
 @pytest.mark.parametrize(
@@ -252,14 +252,14 @@ def test_hours(event: Any, to: str) -> None:
 
 
 def message() -> Talk:
-    node = {"key": "it", "type": "message", "prompts": ["after.tone"], "empty": "empty", **NEXT}
+    node = {"key": "it", "type": "message", "prompts": ["speak.now"], "empty": "empty", **NEXT}
     return Talk(make_flow(node, *(menu(key, k1="goodbye") for key in ("good", "bad", "empty"))))
 
 
 def test_a_message_is_recorded_and_saved() -> None:
     talk = message()
-    assert talk.effect == Record(("after.tone",), 120)
-    assert talk.hears(NoInput()) == Record(("after.tone",), 120)
+    assert talk.effect == Record(("speak.now",), 120, ("tone.record",), "0*9")
+    assert talk.hears(NoInput()) == Record(("speak.now",), 120, ("tone.record",), "0*9")
     saving = Act("save_recording", {"recording_id": "r-1", "seconds": 4.5}, "it:save_recording:1")
     assert talk.hears(Recorded("r-1", 4.5)) == saving
     assert talk.hears(Started()) == saving
@@ -267,6 +267,33 @@ def test_a_message_is_recorded_and_saved() -> None:
     talk.hears(ActDone("save_recording", {}))
     assert talk.state.node == "good"
     assert talk.state.facts["recording_id"] == "r-1"
+
+
+def test_a_person_asked_for_in_the_middle_of_a_message_comes_at_once_and_what_was_said_is_kept() -> None:
+    talk = message()
+    talk.hears(Recorded("r-1", 4.5, "9"))
+    assert talk.state.node == "person"
+    assert talk.effect == Act("save_recording", {"recording_id": "r-1", "seconds": 4.5}, "it:save_recording:1")
+    talk.hears(ActDone("save_recording", {}))
+    assert talk.prompts[-1] == "system.transferring"
+
+
+@pytest.mark.parametrize(("key", "seconds"), [("9", 0.0), ("9", 0.4), ("*", 6.0)])
+def test_nothing_is_kept_of_a_message_that_was_not_begun_or_was_given_up(key: str, seconds: float) -> None:
+    node = {"key": "it", "type": "message", "prompts": ["speak.now"], "empty": "main", "next": "main", "failed": "main"}
+    talk = Talk(make_flow(menu("main", k1="it"), node))
+    talk.press("1")
+    talk.hears(Recorded("r-1", seconds, key))
+    assert talk.state.node == {"9": "person", "*": "main"}[key]
+    assert not [effect for effect in talk.effects if isinstance(effect, Act)]
+
+
+def test_a_message_can_be_begun_anew_but_not_for_ever() -> None:
+    talk = message()
+    for _ in range(3):
+        assert isinstance(talk.hears(Recorded("r-1", 6.0, "0")), Record)
+    talk.hears(Recorded("r-1", 6.0, "0"))
+    assert talk.state.node == "person"
 
 
 def test_an_empty_message_and_one_that_cannot_be_saved() -> None:

@@ -77,6 +77,7 @@ async def test_what_can_be_asked_early_is_answered_before_the_greeting_ends() ->
         ("hello", "played"),
         ("near", "lookup"),
         ("main", "digits"),
+        ("goodbye", "played"),
     ]
 
 

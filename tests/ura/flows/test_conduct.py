@@ -39,7 +39,7 @@ async def test_a_call_to_a_person_leaves_for_the_queue_and_comes_back() -> None:
     again = State.from_json(house.saved.states[-1].to_json())
     result = await house.call(event=QueueLeft("l1", "timeout"), state=again)
     assert (result.kind, result.reason) == ("end", "done")
-    assert house.recorder.steps[-1][1:] == ("queue_left", {"queue": "l1", "reason": "timeout", "to": "goodbye"})
+    assert house.recorder.steps[-2][1:] == ("queue_left", {"queue": "l1", "reason": "timeout", "to": "goodbye"})
 
 
 async def test_hanging_up_on_the_plans_leaves_an_abandoned_lead_and_a_closed_record() -> None:
@@ -63,6 +63,20 @@ async def test_a_hang_up_into_the_goodbye_takes_nothing_back() -> None:
     house = House(FakeChannel(["3"], hang_up_at=3))
     assert (await house.call()).reason == "done"
     assert house.recorder.closed == [("done", "goodbye")]
+
+
+async def test_nine_in_the_goodbye_finds_a_person() -> None:
+    house = House(FakeChannel(["3"], cuts={"system.goodbye": "9"}))
+    result = await house.call()
+    assert (result.kind, result.queue) == ("queue", "l1")
+    assert house.recorder.closed == []
+    assert house.channel.heard.count("protocol.intro") == 2  # it was cut before it was heard out
+
+
+async def test_nine_before_a_message_records_nothing_and_finds_a_person() -> None:
+    house = House(FakeChannel(["2"], cuts={"speak.now": "9"}))
+    result = await house.call()
+    assert (result.kind, house.channel.recordings, house.acts.named("save_recording")) == ("queue", [], [])
 
 
 async def test_a_message_is_recorded() -> None:

@@ -100,7 +100,9 @@ def test_answers_are_kept_before_the_end_and_a_solved_call_is_done() -> None:
     talk = guided()
     talk.press("1", "1", "1", "1")
     assert isinstance(talk.effect, Act)
-    assert isinstance(talk.hears(ActDone("save_steps", {})), EndCall)
+    talk.hears(ActDone("save_steps", {}))
+    assert talk.prompts[-1] == "system.goodbye"
+    assert talk.played() == EndCall("done")
     talk = guided()
     talk.press("1", "1", "1")
     talk.hears(HungUp())

@@ -53,7 +53,8 @@ def test_who_left_a_question_in_silence_is_asked_the_next_one_once_and_shortly()
     call = Talk(flow)
     call.silence(2)
     assert call.prompts == ["short"]
-    assert isinstance(call.silence(), EndCall)
+    call.silence()
+    assert call.state.node == "goodbye"
     call = Talk(flow)
     call.silence(2)
     call.press("1")
@@ -111,8 +112,19 @@ def test_a_person_menu_nobody_answers_is_left_for_the_fallback_queue() -> None:
         call.silence()
     assert call.prompts == ["protocol.intro", "<protocol 263260000017>", "system.transferring"]
     assert call.played() == SendToQueue("l1", 1)
-    assert call.left("empty") == EndCall("failed", ("system.goodbye",))
+    assert call.left("empty") == Play(("system.goodbye",))
+    assert call.played() == EndCall("failed")
     assert call.state.mode is Mode.OVER
+
+
+def test_who_asks_for_a_person_in_the_last_goodbye_gets_the_queue_once_more() -> None:
+    flow = make_flow(menu("main", k1="main"), limits={"steps": 20})
+    call = Talk(flow)
+    for _ in range(60):
+        if call.left("empty") == Play(("system.goodbye",)) and call.state.mode is Mode.FALLBACK:
+            break
+    assert call.played("9") == SendToQueue("l1", 1)
+    assert call.left("empty") == EndCall("failed", ("system.goodbye",))
 
 
 def test_a_circle_without_an_end_is_cut_by_the_budget() -> None:
@@ -203,7 +215,7 @@ def test_a_broken_node_leads_to_the_person_then_to_the_fallback_queue_then_to_th
     state, effect = escape(flow, state)
     assert effect == SendToQueue("l1", 1)
     state, effect = escape(flow, state)
-    assert effect == EndCall("failed", ("system.goodbye",))
+    assert effect == Play(("system.goodbye",))
     state, effect = escape(flow, state)
     assert effect == EndCall("failed")
 

@@ -141,7 +141,7 @@ def every_answer(effect: Effect) -> list[Event]:
         case Act(name):
             return [good(effect), ActFailed(name, "x")]
         case Record():
-            return [Recorded("r-1", 5.0), Recorded("r-1", 0.0)]
+            return [Recorded("r-1", 5.0), Recorded("r-1", 0.0), *(Recorded("r-1", 2.0, key) for key in "09*")]
         case SendToQueue(queue):
             return [QueueLeft(queue, reason) for reason in ("timeout", "empty", "full", "key", "failed")]
     return []
@@ -218,12 +218,27 @@ def test_no_lead_is_left_open_wherever_the_call_goes() -> None:
         assert status in ("forwarded", "abandoned"), begun
 
 
+def pressed(effect: Effect, key: str) -> Event | None:
+    """`key` where the caller has the word; None where not."""
+    match effect:
+        case Play():
+            return Played(key)
+        case Collect():
+            return DigitsEntered(key)
+        case Record():
+            return Recorded("r-1", 2.0, key)
+    return None
+
+
 def test_nine_finds_the_person_from_each_single_place() -> None:
+    met = set()
     for state, effect in places():
-        if isinstance(effect, Play | Collect) and state.mode is Mode.LIVE:
-            event = Played("9") if isinstance(effect, Play) else DigitsEntered("9")
+        if (event := pressed(effect, "9")) and state.mode is Mode.LIVE:
+            met.add(type(effect))
             new, _ = step(provedor(), state, event)
             assert new.node in after_person(), state.node
+    assert met == {Play, Collect, Record}
+    assert {"goodbye", "registered_end", "call_again"} <= {state.node for state, _ in places()}
 
 
 @cache

@@ -143,7 +143,14 @@ def hear_proof(c: Cursor, node: Proof, event: Event) -> Move | None:
 def put_message(c: Cursor, node: Message) -> Move:
     if c.phase == "save":
         return c.act("save_recording", dict(c.data))
-    return Record(c.say(node.prompts), node.max_s)
+    keys = c.flow.keys
+    return Record(c.say(node.prompts), node.max_s, c.say(node.tone), keys.repeat + keys.back + keys.person)
+
+
+def keep_said(c: Cursor, recorded: Recorded) -> None:
+    """Who asks for a person in the middle of a message has said something all the same."""
+    if recorded.seconds >= SHORTEST_MESSAGE_S:
+        c.owe("save_recording", {"recording_id": recorded.recording_id, "seconds": recorded.seconds})
 
 
 def hear_message(c: Cursor, node: Message, event: Event) -> Move | None:

@@ -18,9 +18,10 @@ from ura.flows.events import (
     LookupFailed,
     NoInput,
     Played,
+    Recorded,
     Started,
 )
-from ura.flows.nodes import BaseNode, Menu
+from ura.flows.nodes import BaseNode, End, Menu
 
 HANDLERS: dict[type[BaseNode], Handler] = {
     **talk.HANDLERS,
@@ -52,6 +53,8 @@ def escape(compiled: CompiledFlow, state: State) -> tuple[State, Effect]:
     """A node or its effect broke. First the person node; next time the fallback queue, without a word; then the end."""
     c = Cursor(compiled, state)
     c.escapes += 1
+    if c.mode is Mode.LIVE and isinstance(c.compiled.nodes.get(c.node), End) and c.phase:
+        c.mode, c.reason = Mode.CLOSING, _reason(c)  # all is done; what cannot be said any more is goodbye
     if c.mode in (Mode.CLOSING, Mode.OVER):
         effect = _close(c)
     elif c.mode is not Mode.FALLBACK and c.escapes == 1:
@@ -74,7 +77,7 @@ def _react(c: Cursor, event: Event) -> Effect:
     if c.mode in (Mode.CLOSING, Mode.OVER):
         return _close(c)
     if c.mode is Mode.FALLBACK:
-        return _fall_back(c)
+        return _fall_back(c, event)
     if c.mode is Mode.NEW:
         c.mode = Mode.LIVE
         if isinstance(event, Started):
@@ -140,6 +143,11 @@ def _hear(c: Cursor, event: Event) -> Move:
             return _entry(c, "")
         case Played(digits) | DigitsEntered(digits) if not c.want and digits and (cut := _cut(c, node, digits[0])):
             return cut
+        case Recorded(_, _, digits) if digits:
+            if digits == c.flow.keys.person:
+                acts.keep_said(c, event)
+            if cut := _cut(c, node, digits):
+                return cut
     move = handler.hear(c, node, event)
     if c.flow.keys.person in while_waiting and not isinstance(move, Act | EndCall | SendToQueue):
         return c.person()  # what was waited for is known to the flow; what it leads to is not what the caller wants
@@ -219,11 +227,17 @@ def _stray(c: Cursor, node: BaseNode) -> Move:
 
 def _hang_up(c: Cursor) -> None:
     _leave(c)
-    node = c.compiled.nodes.get(c.node)
-    told_so = isinstance(node, Menu) and node.may_hang_up
-    c.mode = Mode.CLOSING
-    c.reason = "done" if c.settled or told_so else "abandoned"
+    c.mode, c.reason = Mode.CLOSING, _reason(c)
     abandon_lead(c)
+
+
+def _reason(c: Cursor) -> str:
+    """What the call has come to, if it is over now."""
+    node = c.compiled.nodes.get(c.node)
+    if isinstance(node, End):
+        return node.reason
+    told_so = isinstance(node, Menu) and node.may_hang_up
+    return "done" if c.settled or told_so else "abandoned"
 
 
 def _close(c: Cursor) -> Effect:
@@ -240,8 +254,9 @@ def _bail(c: Cursor) -> Effect:
     return _fall_back(c)
 
 
-def _fall_back(c: Cursor) -> Effect:
-    """What is owed, the protocol and a word, the fallback queue, goodbye: one further each time, whatever happens."""
+def _fall_back(c: Cursor, event: Event | None = None) -> Effect:
+    """What is owed, the protocol and a word, the fallback queue, goodbye: one further each time, whatever happens. Who
+    asks for a person in the goodbye gets the queue once more."""
     if act := c.next_owed():
         return act
     fallback = c.flow.fallback
@@ -257,5 +272,12 @@ def _fall_back(c: Cursor) -> Effect:
     if c.phase == "leaving":
         c.phase = "end"
         return SendToQueue(fallback.queue, priority=1)
+    if c.phase == "end" and fallback.goodbye:
+        c.phase = "goodbye"
+        return Play(c.say(fallback.goodbye))
+    if c.phase == "goodbye" and isinstance(event, Played) and c.flow.keys.person in event.digits:
+        c.phase = "once more"
+        return SendToQueue(fallback.queue, priority=1)
+    said = c.say(fallback.goodbye) if c.phase == "once more" else ()
     c.mode, c.reason = Mode.OVER, "failed"
-    return EndCall(c.reason, c.say(fallback.goodbye))
+    return EndCall(c.reason, said)

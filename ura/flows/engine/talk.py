@@ -28,12 +28,16 @@ def unexpected(c: Cursor, node: object, event: Event) -> Move | None:
     return None
 
 
-def missing_protocol(c: Cursor) -> tuple[Prompt, ...]:
+def unheard_protocol(c: Cursor) -> tuple[Prompt, ...]:
     """The protocol sentence if the caller has not heard it yet: a net under flows whose author forgot."""
-    if c.protocol_given or not c.facts.get("protocol"):
-        return ()
-    c.protocol_given = True
-    return c.say(c.flow.fallback.protocol)
+    return () if c.protocol_given or not c.facts.get("protocol") else c.say(c.flow.fallback.protocol)
+
+
+def missing_protocol(c: Cursor) -> tuple[Prompt, ...]:
+    """As `unheard_protocol`, where nothing can come in between: it counts as given."""
+    prompts = unheard_protocol(c)
+    c.protocol_given = c.protocol_given or bool(prompts)
+    return prompts
 
 
 # -- say, protocol
@@ -172,11 +176,20 @@ def put_end(c: Cursor, node: End) -> Move:
         assert isinstance(called, Subflow)
         return c.to(called.next)
     abandon_lead(c)
-    return c.next_owed() or EndCall(node.reason, missing_protocol(c) + c.say(node.prompts))
+    if act := c.next_owed():
+        return act
+    c.phase = "goodbye"
+    goodbye = unheard_protocol(c) + c.say(node.prompts)
+    return Play(goodbye) if goodbye else EndCall(node.reason)
 
 
 def hear_end(c: Cursor, node: End, event: Event) -> Move | None:
-    return put_end(c, node) if isinstance(event, ActDone | ActFailed) else None
+    if isinstance(event, ActDone | ActFailed) and not c.phase:
+        return put_end(c, node)
+    if c.phase and spoken(c, event):
+        c.protocol_given = True
+        return EndCall(node.reason)
+    return None
 
 
 HANDLERS: dict[type[BaseNode], Handler] = {
