@@ -1,7 +1,7 @@
 """The phone door: `python -m agi`. A parent that holds the socket and forks the workers; see agi/parent.py.
 
 Everything is imported before the first fork, so that a worker is ready in milliseconds and shares that memory; nothing
-that has a loop, a thread or a connection is made before it.
+that has a loop, a thread or a connection is left over from before it.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import structlog
 import uvloop
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import configure_mappers
 
 from agi.live import LivePositions
@@ -58,12 +59,11 @@ STALE_S = 6 * 3600
 BEATS_A_SECOND = round(1 / BEAT_S)
 
 
-async def serve(settings: Settings, prompts: PromptIndex, sock: socket.socket, pipe: int) -> None:
+async def serve(settings: Settings, engine: AsyncEngine, prompts: PromptIndex, sock: socket.socket, pipe: int) -> None:
     """One worker, until SIGTERM or the parent's death; then until its calls have moved."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    engine = make_engine(settings.db_url)
     sessions = make_sessions(engine)
     figures = MetricsFile(settings.state_dir, "agi")
     erp = erp_adapters.from_settings(settings, sessions, metrics=ErpMetrics(figures.registry))
@@ -142,11 +142,11 @@ def _say(pipe: int, word: bytes) -> bool:
     return True
 
 
-def work(settings: Settings, prompts: PromptIndex, sock: socket.socket, pipe: int) -> None:
+def work(settings: Settings, engine: AsyncEngine, prompts: PromptIndex, sock: socket.socket, pipe: int) -> None:
     # No asyncio.Runner: it would wait for threads at the end, and one that hangs in the database must not keep us.
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
-    loop.run_until_complete(serve(settings, prompts, sock, pipe))
+    loop.run_until_complete(serve(settings, engine, prompts, sock, pipe))
 
 
 def bind(settings: Settings) -> socket.socket:
@@ -168,20 +168,28 @@ def prepare(settings: Settings) -> None:
     old = time.time() - STALE_S
     for folder in (settings.live_dir, settings.rendered_dir / "joined"):
         for file in folder.iterdir():
-            if file.stat().st_mtime < old:
-                file.unlink(missing_ok=True)
+            with suppress(OSError):  # a disk that is read-only now: there are calls to answer all the same
+                if file.stat().st_mtime < old:
+                    file.unlink(missing_ok=True)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def warm_up(settings: Settings) -> None:
+def warm_up(settings: Settings, engine: AsyncEngine) -> None:
     """What libraries load at their first use, loaded once for all workers: no caller shall wait for it, and what a
     worker loads by itself is memory of its own."""
     configure_mappers()
     Keyring.of(settings)
-    PublishedFlows(make_sessions(make_engine(settings.db_url)), settings.flows_dir)  # compiles; connects to nothing
+    asyncio.run(_read_flows(settings, engine))
     phones.kind(phones.to_e164("1133330001"))
     queues.public_holidays(settings.state_uf, datetime.now(settings.zone).year)
+
+
+async def _read_flows(settings: Settings, engine: AsyncEngine) -> None:
+    """The flows in force are compiled once, and `engine` keeps the statements that it made; it does not stay
+    connected. With the database away, and after two seconds, without."""
+    await PublishedFlows(make_sessions(engine), settings.flows_dir).refresh()
+    await engine.dispose()
 
 
 def main() -> int:
@@ -195,9 +203,10 @@ def main() -> int:
         print(f"agi cannot listen on {where}: {error.strerror}. Choose another PROSA_AGI_PORT.", file=sys.stderr)
         return 1
     prompts = PromptIndex.load(settings)
-    warm_up(settings)
+    engine = make_engine(settings.db_url)
+    warm_up(settings, engine)
     gc.collect()
     gc.freeze()  # what is here now is shared by all workers: the collector must not touch, and so copy, its pages
-    spawn = partial(fork, partial(work, settings, prompts, sock))
+    spawn = partial(fork, partial(work, settings, engine, prompts, sock))
     Parent(spawn, settings.agi_workers).run()
     return 0

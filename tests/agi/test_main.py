@@ -8,15 +8,20 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
 
 from agi import main as module
+from prosa.run import Steps
+from prosa.setup import prepare
 from tests.agi.fake_asterisk import FakeAsterisk, header
+from ura.db import make_engine
 from ura.settings import ROOT, Settings
 
 
@@ -185,7 +190,8 @@ async def test_a_worker_serves_until_its_parent_is_gone(settings: Settings) -> N
     sock = module.bind(settings)
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    serving = module.serve(settings, Prompts(), sock, writing)  # type: ignore[arg-type]  # all that is used of it
+    prompts: Any = Prompts()
+    serving = module.serve(settings, make_engine(settings.db_url), prompts, sock, writing)
     worker = asyncio.create_task(serving)
     call = await FakeAsterisk(settings.agi_port, keys=["", "9"]).call()
     assert call.variables["URA_RESULT"] == "queue"
@@ -257,3 +263,14 @@ def test_the_parent_runs_with_the_socket_and_the_prompts(
     monkeypatch.setattr(module, "Parent", Parent)
     assert run_main(PROSA_AGI_PORT=str(free_port()), PROSA_AGI_WORKERS="3") == 0
     assert made[0][1] == 3
+
+
+def test_nothing_is_left_over_before_the_fork(tmp_path: Path) -> None:
+    settings = Settings(state_dir=tmp_path)
+    asyncio.run(prepare(settings, Steps(lambda _line: None).step))
+    engine, threads = make_engine(settings.db_url), set(threading.enumerate())
+    files = set(os.listdir("/proc/self/fd"))
+    module.warm_up(settings, engine)
+    assert set(threading.enumerate()) == threads
+    assert not [fd for fd in set(os.listdir("/proc/self/fd")) - files if Path(f"/proc/self/fd/{fd}").exists()]
+    assert list(settings.flows_dir.iterdir()), "the flows in force were read"
