@@ -4,13 +4,13 @@ The crowd is kept up all the time, by one SIPp, while the ERP is well and stalls
 press meet the same load in each state, and differ in nothing but what the crowd waits for:
 
 * well: the crowd is answered at once, and waits in a menu instead.
-* slow: every answer takes six seconds. Longer ones would be no answers: after seven the ERP is given up, and after
+* slow: every answer takes 6.3 seconds. Longer ones would be no answers: after seven the ERP is given up, and after
   five of those it is left alone, so that nobody waits for it any more.
 * stalled: ten seconds, and no answer: the crowd hangs until it is left alone.
 
-Each call of the crowd asks three times: whose number it is, and whose two contracts that nobody has. Slow, that is 18 s
-of the 31 s of a call, so 58 of 100 calls hang on it at a moment. A process asks it at most twenty things at once,
-and nobody deals out the calls among them: `WORKERS` are so many that nine or ten ask in each, give or take three. Where
+Each call of the crowd asks three times: whose number it is, and whose two contracts that nobody has. Slow, that is up to
+19 s of the 30 s of a call, so a good half of them hang on it at a moment. A process asks it at most twenty things at
+once, and nobody deals out the calls among them: `WORKERS` are so many that ten ask in each, give or take three. Where
 more than twenty did, the last would wait too long, and the ERP be left alone.
 """
 
@@ -45,10 +45,10 @@ from ura.db import make_engine, make_sessions
 from ura.models import CallStep, Outage
 from ura.settings import Settings
 
-WORKERS = 12
-HELD = 185  # of whom 89 hung on the slow ERP; with 220 it was 99, and this machine had no processor left for anybody
+WORKERS = 10
+HELD = 195
 LEAST_HANGING = 100
-CALL_S = 31.0
+CALL_S = 30.0
 # Through greeting and protocol to a contract's number: 1#, pressed while it is asked whose number it is. When nobody
 # has it, by what to search is asked again: 3, 2#. What is pressed before that question is dropped, so they come well
 # after a slow "no": the first two take 17 s, as "still looking" is said to its end. Who keys a second number that
@@ -57,11 +57,11 @@ ASKS = ((1.5, "2"), (3.0, "3"), (4.5, "1"), (5.0, "#"), (21.1, "3"), (21.7, "2")
 CROWD = Walk("support_who", smooth=False, most_astray=0.1)  # it shall be a load; how many hang is counted
 OTHERS = replace(SALES, most_astray=0.05)
 NO_LIMIT = {"identify_misses": 10**6, "identify_alarm_misses": 10**6, "identify_total_misses": 10**6}
-SLOW_S = 6.0
+SLOW_S = 6.3
 WARM_S = 60.0  # then the crowd is whole, and the first probe at its end: each key of the path is pressed as often
-STATE_S = 60.0
+STATE_S = 90.0
 SETTLE_S = 8.0  # then the crowd that hung on the last state is gone
-PROBE_EVERY_S = 1.5  # a call of theirs takes a minute, so 40 at once
+PROBE_EVERY_S = 2.5  # a call of theirs takes a minute, so 24 at once
 WELL, SLOW, STALLED = "well", "slow", "stalled"
 Say = Callable[[str], None]
 
