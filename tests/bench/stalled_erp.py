@@ -8,8 +8,8 @@ press meet the same load in each state, and differ in nothing but what the crowd
   five of those it is left alone, so that nobody waits for it any more.
 * stalled: ten seconds, and no answer: the crowd hangs until it is left alone.
 
-Each call of the crowd asks three times: whose number it is, and whose two contracts that nobody has. Slow, that is up to
-19 s of the 30 s of a call, so a good half of them hang on it at a moment. A process asks it at most twenty things at
+Each call of the crowd asks three times: whose number it is, and whose two contracts that nobody has. Slow, that is up
+to 19 s of the 30 s of a call, so a good half of them hang on it at a moment. A process asks it at most twenty things at
 once, and nobody deals out the calls among them: `WORKERS` are so many that ten ask in each, give or take three. Where
 more than twenty did, the last would wait too long, and the ERP be left alone.
 """
