@@ -24,6 +24,7 @@ from api.routes import (
     callbacks,
     calls,
     coverage,
+    entry,
     flows,
     health,
     hooks,
@@ -33,6 +34,7 @@ from api.routes import (
     outages,
     panel,
     panel_callbacks,
+    panel_entry,
     panel_hours,
     panel_messages,
     panel_outages,
@@ -110,12 +112,14 @@ def build(config: Settings) -> FastAPI:
         api.include_router(noun.router)
     api.include_router(waiting_list.router)
     api.include_router(messages.opt_out_router)
+    api.include_router(entry.router)
     api.include_router(hours.router)
     api.include_router(reference.router)
     app.include_router(api)
     app.include_router(panel.router)
     app.include_router(panel_outages.router)
     app.include_router(panel_callbacks.router)
+    app.include_router(panel_entry.router)
     app.include_router(panel_messages.router)
     app.include_router(panel_hours.router)
     app.include_router(panel_waiting_list.router)

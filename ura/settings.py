@@ -131,6 +131,7 @@ class Settings(BaseSettings):
     provider_name: str = Field(default="Prosa Internet", min_length=1, max_length=40, description="who signs a message")
     message_first_hour: int = Field(default=8, ge=0, le=23, description="local; before it no phone rings unasked")
     message_last_hour: int = Field(default=22, ge=1, le=24, description="local; from it on no phone rings unasked")
+    emergency_minutes: int = Field(default=240, ge=1, le=1440, description="so long an emergency is on, unless told")
     message_days: int = Field(default=90, ge=1, le=3650, description="so long what a message said is kept")
 
     sms_url: str = Field(default="", description="any SMS gateway with an HTTP API; empty: none, or Zenvia")

@@ -49,6 +49,9 @@ class Permission(StrEnum):
     RECORDINGS_HEAR = "recordings:hear"
     HOURS_READ = "hours:read"
     HOURS_WRITE = "hours:write"
+    ENTRY_READ = "entry:read"
+    ENTRY_WRITE = "entry:write"
+    CALLERS_BLOCK = "callers:block"
     HEALTH_READ = "health:read"
     METRICS_READ = "metrics:read"
     PANEL_USE = "panel:use"
@@ -65,7 +68,8 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     Role.SUPERVISOR: frozenset(Permission) - {_P.USERS_MANAGE},
     Role.ATTENDANT: _EVERYBODY
     | {_P.TICKETS_WRITE, _P.LEADS_READ, _P.FLOWS_READ, _P.PHONES_SEE, _P.RECORDINGS_HEAR}
-    | {_P.CALLBACKS_READ, _P.CALLBACKS_WRITE, _P.MESSAGES_READ, _P.MESSAGES_WRITE},
+    | {_P.CALLBACKS_READ, _P.CALLBACKS_WRITE, _P.MESSAGES_READ, _P.MESSAGES_WRITE}
+    | {_P.ENTRY_READ, _P.CALLERS_BLOCK},
     # Technicians keep the network: they never see a customer's number, nor hear a customer.
     Role.TECHNICIAN: _EVERYBODY | {_P.TICKETS_WRITE, _P.OUTAGES_WRITE, _P.HEALTH_READ},
     # Owners see figures and paths, masked, and change nothing.
