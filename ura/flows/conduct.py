@@ -37,7 +37,8 @@ FILLER_AFTER_S = 1.0
 FILLER_EVERY_S = 4.0
 UNHEARD_S = 0.05  # an answer that comes at once is not kept waiting for somebody who listens
 LISTEN_S = 0.04
-EARLY_S = 0.1  # so long what is said waits for what is asked early
+EARLY_S = 0.1  # so long what is said waits for each thing that is asked early
+MOST_EARLY = 2
 # Who has been told to wait may be answered a quarter of a second later. At LISTEN_S, a hundred callers who wait for a
 # system that stalls were 2,500 commands a second, and the callers beside them waited for the processor.
 LISTEN_TOLD_S = 0.25
@@ -119,7 +120,9 @@ class _Conductor:
     save: Callable[[State], None]
     draining: Callable[[], bool]
     state: State = field(default_factory=State)
-    early: "tuple[Lookup, asyncio.Future[dict[str, Json]]] | None" = None  # asked before its turn
+    early: "list[tuple[Lookup, asyncio.Future[dict[str, Json]]]]" = field(
+        default_factory=list
+    )  # asked before their turn
 
     async def run(self) -> CallResult:
         try:
@@ -258,9 +261,9 @@ class _Conductor:
             match effect:
                 case Collect(_, 1, _, ""):
                     return way, effect
-                case Lookup(early=True) if self.early is None:
+                case Lookup(early=True) if len(self.early) < MOST_EARLY:
                     asking = self._ask(effect)
-                    self.early = effect, asking
+                    self.early.append((effect, asking))
                     await asyncio.wait({asking}, timeout=EARLY_S)
                     if not asking.done() or asking.exception():
                         return None
@@ -313,16 +316,15 @@ class _Conductor:
 
     def _asked(self, effect: Lookup) -> "asyncio.Future[dict[str, Json]] | None":
         """This question, if it was asked early."""
-        if self.early is None or self.early[0] != effect:
+        if not self.early or self.early[0][0] != effect:
             return None
-        (_, asking), self.early = self.early, None
-        return asking
+        return self.early.pop(0)[1]
 
     def _forget_early(self) -> None:
-        """What was asked early is for the next effect only: later it would be old."""
-        if self.early:
-            self.early[1].cancel()
-            self.early = None
+        """What was asked early is for the next effects only: later it would be old."""
+        for _, asking in self.early:
+            asking.cancel()
+        self.early.clear()
 
     def _unanswered(self, name: str, reason: str, digits: str) -> LookupFailed:
         log.warning("lookup failed; the caller hears so", call_id=self.call.call_id, lookup=name, reason=reason)

@@ -96,6 +96,28 @@ async def test_a_slow_answer_does_not_keep_the_greeting_and_is_asked_for_once(er
     assert house.recorder.count("lookup_failed" if error else "lookup") == 1
 
 
+BOTH = make_flow(
+    say("hello", "known"),
+    {**NEAR, "key": "known", "name": "standing", "into": "known", "next": "near", "failed": "near"},
+    NEAR,
+    menu("main", k1="goodbye"),
+)
+
+
+async def test_two_things_are_asked_early_one_after_the_other_and_the_breath_is_one() -> None:
+    house = House(caller := OneBreath(["1"]), lookups=(nearby := Nearby()))
+    assert (await house.call(BOTH)).reason == "done"
+    assert (nearby.asked, caller.breaths) == (2, 1)
+    assert [step[0] for step in house.recorder.steps][:5] == ["hello", "hello", "known", "near", "main"]
+
+
+async def test_who_cuts_the_greeting_gets_both_early_answers_and_nothing_is_asked_twice() -> None:
+    house = House(OneBreath(cuts={"say.hello": "1"}), lookups=(nearby := Nearby()))
+    assert (await house.call(BOTH)).reason == "done"
+    assert nearby.asked == 2
+    assert [step[0] for step in house.recorder.steps][:4] == ["hello", "hello", "known", "near"]
+
+
 async def test_an_early_answer_is_not_kept_for_later() -> None:
     again = make_flow(say("hello", "near"), NEAR, menu("main", k1="hello", k2="goodbye"))
     house = House(caller := OneBreath(["1", "2"]), lookups=(nearby := Nearby()))
