@@ -29,7 +29,8 @@ Record = tuple[str, str, dict[str, Any]]  # kind, key, data
 SLOT = 64 * 1024  # of agi/live.py
 LIMIT_S = 100
 QUEUE = "l1"
-MENU, REGISTERED = "prosa/rescue/menu", "prosa/rescue/registered"
+MENU, REGISTERED = "own/rescue/menu", "own/rescue/registered"
+BUSY = "own/system/all_busy"  # when that cannot be played
 PROTOCOL, PAUSE = "prosa/protocol/intro", "prosa/pause/short"
 USED_UP = 200_000  # of ura/protocol.py, as the form of the number
 WAIT_MS = 5000
@@ -222,7 +223,8 @@ def rescue(agi: AGI, state: str, mode: str, why: str) -> None:
             # The caller hears that the call was registered only when it was, and that we ring back only when we can.
             if not (kept and call.caller):
                 return
-            play(agi, REGISTERED, 1, 1)
+            if not play(agi, REGISTERED, 1, 1):
+                play(agi, BUSY, 1, 1)
             tell_protocol(agi, call)
             keep(journal, call.closed("rescue"))
             agi.set_variable("URA_RESULT", "end")
@@ -245,12 +247,14 @@ def tell_protocol(agi: AGI, call: Call) -> None:
         play(agi, spoken(call.protocol), 1, 1)
 
 
-def play(agi: AGI, file: str, timeout_ms: int, keys: int) -> None:
-    """A missing file costs the sentence: the way on is there all the same."""
+def play(agi: AGI, file: str, timeout_ms: int, keys: int) -> bool:
+    """Whether it was said. A missing file costs the sentence: the way on is there all the same."""
     try:
         agi.get_data(file, timeout_ms, keys)
     except AGIAppError:
         agi.noop()  # raises if the caller has gone
+        return False
+    return True
 
 
 def main(argv: list[str]) -> int:

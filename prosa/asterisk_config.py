@@ -13,13 +13,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from secrets import token_urlsafe
 
+import structlog
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ura.errors import BadInput
+from ura.prompts import MANIFEST, read_manifest, sound
 from ura.settings import ROOT, Settings
+
+log = structlog.get_logger("prosa.asterisk")
 
 TEMPLATES = ROOT / "asterisk_conf"
 PROMPTS = ROOT / "prompts/audio"
 QUEUES = ("l1", "vendas", "suporte", "financeiro", "retencao", "corporativo")
+OWN_PROMPTS = {"system", "queue", "rescue"}  # said by the dialplan, by app_queue, by agi/rescue.py
 ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 # What Asterisk's number-saying (say.c 22, ast_say_number_full_pt) asks for → our piece.
 SAID_NUMBERS = {
@@ -230,6 +236,7 @@ def furnish(settings: Settings, home: Path) -> list[Path]:
             piece = PROMPTS / f"{key.replace('.', '/')}.{suffix}"
             if piece.exists():
                 _link(sounds / "pt_BR/digits" / f"{name}.{suffix}", piece)
+    _copy_own_prompts(sounds)
     # The texts of its own functions and options: a build with XML documentation does not start without them.
     shipped = ("/usr/share/asterisk/documentation", "/var/lib/asterisk/documentation")
     _link(
@@ -239,6 +246,29 @@ def furnish(settings: Settings, home: Path) -> list[Path]:
     _link(own / "moh", TEMPLATES / "moh")
     _write_rescue(settings, own / "agi")
     return writable
+
+
+def _copy_own_prompts(sounds: Path) -> None:
+    """`own/…`: what Asterisk says without our server. It plays an empty file as a sentence that has been said and any
+    bytes as sound, so it gets copies of those that are whole: whatever happens to the others, now or while it runs. One
+    that is not there it notices, and dialplan/say.conf says another.
+    """
+    try:
+        clips = read_manifest(PROMPTS.parent / MANIFEST)
+    except BadInput as error:  # nobody knows what is whole: those of the last start are
+        log.error("prompt_manifest_damaged", error=error.message)
+        return
+    for key, clip in clips.items():
+        if key.partition(".")[0] not in OWN_PROMPTS:
+            continue
+        copy = sounds / "own" / f"{sound(key)}.alaw"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.unlink(missing_ok=True)
+        if fault := clip.fault(PROMPTS, key, formats=("alaw",)):
+            log.error("prompt_damaged", key=key, fault=fault, remedy="prosa prompts build, then start Asterisk again")
+        else:
+            shutil.copyfile(PROMPTS / f"{sound(key)}.alaw", copy)
+    _link(sounds / "pt_BR/own", sounds / "own")
 
 
 def _link(link: Path, target: Path) -> None:

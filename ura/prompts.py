@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 import yaml
@@ -181,7 +181,7 @@ class PromptIndex:
 
     def __init__(self, shipped: Path, manifest: Path, rendered: Path) -> None:
         self._rendered = rendered
-        self._shipped = _files("prosa", shipped, _sound_clips(shipped, manifest))
+        self._shipped = _shipped_files(shipped, manifest)
         self._names_seen: tuple[int, int] = (0, 0)
         self._names: dict[str, _File] = {}
         self._reported: set[str] = set()
@@ -253,36 +253,52 @@ class PromptIndex:
         return self._names.get(key)
 
 
-class _File(NamedTuple):
+class _File:
     """What the phone asks of a clip, put together ahead: it is asked fifty times a call."""
 
-    sound: str  # as Asterisk calls it
-    path: str
-    size: int | None
+    __slots__ = ("_crc32", "_fit", "_path", "_seen", "_size", "sound")
+
+    def __init__(self, sound: str, path: str, clip: Clip) -> None:
+        self.sound = sound  # as Asterisk calls it
+        self._path = path
+        self._size = clip.bytes.get("alaw")
+        self._crc32 = clip.crc32.get("alaw")
+        self._seen = -1  # when the content that was looked at was written
+        self._fit = False
 
     def is_fit(self) -> bool:
+        """The size each time, the content once and whenever the file has been written since: A-law has no header, so a
+        file of the right size with something else in it would be a screech."""
         try:
-            return os.stat(self.path).st_size == self.size
+            stat = os.stat(self._path)
+            if stat.st_size != self._size:
+                return False
+            if stat.st_mtime_ns != self._seen:
+                with open(self._path, "rb", buffering=0) as file:
+                    self._fit = zlib.crc32(file.read()) == self._crc32
+                self._seen = stat.st_mtime_ns
         except OSError:
             return False
+        return self._fit
 
 
 def _files(root: str, folder: Path, clips: Mapping[str, Clip]) -> dict[str, _File]:
     return {
-        key: _File(f"{root}/{sound(key)}", f"{folder}/{sound(key)}.alaw", clip.bytes.get("alaw"))
+        key: _File(f"{root}/{sound(key)}", f"{folder}/{sound(key)}.alaw", clip)
         for key, clip in clips.items()
         if KEY.fullmatch(key)
     }
 
 
-def _sound_clips(folder: Path, manifest: Path) -> dict[str, Clip]:
-    """The clips whose files are whole, every byte looked at once: a bad disk block must not become a screech."""
+def _shipped_files(folder: Path, manifest: Path) -> dict[str, _File]:
+    """Every byte is looked at once, before the first call. Who is damaged now may be made good while we run."""
     try:
         clips = read_manifest(manifest)
     except BadInput as error:
         log.error("prompt_manifest_damaged", error=error.message)
         return {}
-    faults = {key: fault for key, clip in clips.items() if (fault := clip.fault(folder, key, formats=("alaw",)))}
-    for key, fault in faults.items():
+    files = _files("prosa", folder, clips)
+    for key in [key for key, file in files.items() if not file.is_fit()]:
+        fault = clips[key].fault(folder, key, formats=("alaw",))
         log.error("prompt_damaged", key=key, fault=fault, remedy="prosa prompts build")
-    return {key: clip for key, clip in clips.items() if key not in faults}
+    return files

@@ -68,7 +68,7 @@ def records(state: Path) -> list[Record]:
 def test_the_menu_leads_to_a_person_and_the_call_and_a_ticket_are_on_disk(run: Run, state: Path) -> None:
     code, asked = run("menu", DID + "200 result=1\n" + OK * 3)
     assert code == 0
-    assert asked[1] == "GET DATA prosa/rescue/menu 5000 1"
+    assert asked[1] == "GET DATA own/rescue/menu 5000 1"
     assert asked[-1] == 'SET VARIABLE "URA_RESULT" "queue"'
     opened, ticket, closed = records(state)
     assert (opened.kind, opened.data["door"], opened.data["did"]) == ("call_opened", "rescue", "551133330001")
@@ -139,7 +139,7 @@ def test_without_a_number_it_goes_on_without(run: Run, state: Path, count: str) 
     (state / "protocol").mkdir()
     (state / "protocol" / "4.json").write_text(count)
     _, asked = run("promise", DID + "200 result=\n" + OK)
-    assert asked[1:] == ["GET DATA prosa/rescue/registered 1 1", 'SET VARIABLE "URA_RESULT" "end"']
+    assert asked[1:] == ["GET DATA own/rescue/registered 1 1", 'SET VARIABLE "URA_RESULT" "end"']
 
 
 def test_a_number_that_is_not_written_down_is_not_told(run: Run, state: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_damaged_position_is_none(run: Run, state: Path, damage: str) -> None:
 
 def test_the_promise_is_spoken_after_it_is_written(run: Run, state: Path) -> None:
     code, asked = run("promise", DID + "200 result=\n" + OK, why="timeout")
-    assert (code, asked[1:]) == (0, ["GET DATA prosa/rescue/registered 1 1", 'SET VARIABLE "URA_RESULT" "end"'])
+    assert (code, asked[1:]) == (0, ["GET DATA own/rescue/registered 1 1", 'SET VARIABLE "URA_RESULT" "end"'])
     assert [record.kind for record in records(state)] == [
         "call_opened",
         "ticket_opened",
@@ -165,6 +165,12 @@ def test_the_promise_is_spoken_after_it_is_written(run: Run, state: Path) -> Non
         "call_closed",
     ]
     assert records(state)[-1].data["outcome"] == "rescue"
+
+
+def test_a_promise_that_cannot_be_spoken_is_not_silence(run: Run) -> None:
+    _, asked = run("promise", DID + "200 result=-1\n" + "200 result=0\n" + "200 result=\n" + OK)
+    assert asked[1:4] == ["GET DATA own/rescue/registered 1 1", "NOOP", "GET DATA own/system/all_busy 1 1"]
+    assert asked[-1] == 'SET VARIABLE "URA_RESULT" "end"'
 
 
 def test_nothing_is_promised_to_a_hidden_number(run: Run, state: Path) -> None:

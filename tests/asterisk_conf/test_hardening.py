@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from agi import rescue
 from prosa import asterisk as asterisks
 from tests.asterisk_conf.reading import Step, dialplan, includes, lines, reachable, sections
-from ura.settings import ROOT, Settings
+from ura.settings import Settings
 
 LOUD = {"Dial", "Originate", "Transfer", "BlindTransfer", "AttendedTransfer", "FollowMe", "Page", "ChanSpy", "DISA"}
 SHELLS = {"System", "TrySystem", "Exec", "TryExec", "ExecIf", "EAGI", "DeadAGI", "SHELL", "EVAL", "FILE"}
@@ -163,13 +164,17 @@ def test_no_name_is_looked_up_while_a_call_is_set_up(etc: Path) -> None:
     assert dict(sections(etc / "pjsip.conf")["trunk"])["media_address"] == "127.0.0.1"
 
 
-def test_prompts_of_the_dialplan_and_the_queues_exist(etc: Path, steps: list[Step]) -> None:
-    said = {f"prosa/{name}" for step in steps if step.arguments.startswith("say,") for name in _say_arguments(step)}
+def test_prompts_that_asterisk_says_itself_are_whole(tmp_path: Path, etc: Path, steps: list[Step]) -> None:
+    """R16: every one of them is among those whose content is looked at when Asterisk is started."""
+    said = {f"own/{name}" for step in steps if step.arguments.startswith("say,") for name in _say_arguments(step)}
     queue = dict(sections(etc / "queues.conf")["every-queue"])
-    said |= {value for name, value in queue.items() if value.startswith("prosa/")}
-    assert len(said) >= 8
-    missing = [name for name in said if not (ROOT / "prompts/audio" / f"{name.removeprefix('prosa/')}.alaw").exists()]
-    assert missing == []
+    said |= {value for name, value in queue.items() if name == "periodic-announce" or name.startswith("queue-")} - {""}
+    said |= {rescue.MENU, rescue.REGISTERED, rescue.BUSY}
+    assert len(said) >= 10
+    settings = Settings(state_dir=tmp_path / "state")
+    asterisks.furnish(settings, Path("/"))
+    sounds = asterisks.home_dir(settings) / "data/sounds/pt_BR"
+    assert [name for name in said if not name.startswith("own/") or not (sounds / f"{name}.alaw").exists()] == []
 
 
 def test_app_queue_has_no_english_word_left(etc: Path) -> None:
@@ -180,9 +185,9 @@ def test_app_queue_has_no_english_word_left(etc: Path) -> None:
     queue = dict(sections(etc / "queues.conf")["every-queue"])
     said = {f"queue-{name}": queue[f"queue-{name}"] for name in defaults.split()}
     assert {value for value in [*said.values(), queue["periodic-announce"]] if value} == {
-        "prosa/queue/you_are_next",
-        "prosa/queue/there_are",
-        "prosa/queue/still_waiting",
+        "own/queue/you_are_next",
+        "own/queue/there_are",
+        "own/queue/still_waiting",
     }
 
 

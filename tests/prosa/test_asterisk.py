@@ -1,12 +1,15 @@
 """Asterisk's configuration is made from the settings, whatever they are."""
 
+import shutil
 import stat
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from prosa import asterisk as asterisks
+from prosa import asterisk_config
 from prosa.asterisk import AsteriskError, Attendant, Did
 from tests.asterisk_conf.reading import dialplan, sections
 from ura.settings import Settings
@@ -108,6 +111,44 @@ def test_numbers_that_asterisk_says_are_our_pieces(tmp_path: Path) -> None:
     for name in ("0", "1", "19", "20", "90", "100", "100E", "200", "1000", "pt-e"):
         assert (digits / f"{name}.alaw").stat().st_size > 0
     assert (digits / "7.alaw").resolve() == asterisks.PROMPTS / "number/7.alaw"
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "garbage"])
+def test_asterisk_says_no_prompt_that_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
+    """R16: Playback takes an empty file for a sentence that was said. One that is not there it notices."""
+    audio = tmp_path / "prompts" / "audio"
+    shutil.copytree(asterisks.PROMPTS, audio)
+    manifest = audio.parent / "manifest.json"
+    shutil.copyfile(asterisks.PROMPTS.parent / "manifest.json", manifest)
+    monkeypatch.setattr(asterisk_config, "PROMPTS", audio)
+    settings = Settings(state_dir=tmp_path / "state")
+    own = tmp_path / "state/asterisk/data/sounds/pt_BR/own"
+    asterisks.furnish(settings, Path("/"))
+    copies = {file.relative_to(own): file.read_bytes() for file in own.rglob("*") if file.is_file()}
+    assert {str(copy.parent.parts[0]) for copy in copies} == asterisk_config.OWN_PROMPTS
+    for copy, whole in copies.items():
+        match damage:
+            case "missing":
+                (audio / copy).unlink()
+            case "empty":
+                (audio / copy).write_bytes(b"")
+            case "cut":
+                (audio / copy).write_bytes(whole[:-1])
+            case "garbage":
+                (audio / copy).write_bytes(whole[::-1])
+        assert (own / copy).read_bytes() == whole  # what happens while Asterisk runs changes nothing
+    with capture_logs() as logs:
+        asterisks.furnish(settings, Path("/"))
+    assert {copy for copy in copies if (own / copy).exists()} == set()
+    assert {entry["key"] for entry in logs} == {str(copy.with_suffix("")).replace("/", ".") for copy in copies}
+    for copy, whole in copies.items():
+        (audio / copy).write_bytes(whole)
+    asterisks.furnish(settings, Path("/"))
+    manifest.write_text("{")  # nobody can tell any more: those of the last start stay
+    with capture_logs() as logs:
+        asterisks.furnish(settings, Path("/"))
+    assert [entry["event"] for entry in logs] == ["prompt_manifest_damaged"]
+    assert {copy: (own / copy).read_bytes() for copy in copies} == copies
 
 
 def test_numbers_of_the_last_start_are_there_when_the_database_is_not(tmp_path: Path) -> None:

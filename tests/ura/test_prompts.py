@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -98,6 +100,16 @@ def test_a_file_with_the_right_size_and_the_wrong_content_is_found_at_start(tmp_
         index = PromptIndex(tmp_path / "audio", tmp_path / "manifest.json", tmp_path / "state")
     assert index.file("menu.main") is None
     assert logs[0]["event"] == "prompt_damaged"
+
+
+def test_a_file_whose_content_is_lost_while_we_run_is_none_until_it_is_made_good(tmp_path: Path) -> None:
+    """R16: of the right size all the while, so only its content tells."""
+    index, file = make_index(tmp_path, "menu.main"), tmp_path / "audio" / "menu" / "main.alaw"
+    assert index.file("menu.main")
+    for moment, (content, found) in enumerate([(b"\x00", None), (b"\x55", "prosa/menu/main"), (b"\xff", None)]):
+        file.write_bytes(content * 100)
+        os.utime(file, ns=(moment, moment))  # however coarse the disk's clock is
+        assert index.file("menu.main") == found
 
 
 def test_a_damaged_manifest_leaves_no_prompt_and_says_so(tmp_path: Path) -> None:
@@ -209,3 +221,49 @@ def test_the_greeting_is_short(clips: dict[str, Clip]) -> None:
 def test_the_manifest_is_readable_by_people(clips: dict[str, Clip]) -> None:
     document = json.loads((SHIPPED / "manifest.json").read_text())
     assert list(document["clips"]) == sorted(clips)
+
+
+NEVER_SAID_ALONE = {"pause", "and", "of", "tone"}  # between pieces: the sentence is heard without them
+DAMAGES: dict[str, Callable[[bytes, bytes], bytes | None]] = {
+    "missing": lambda alaw, g722: None,
+    "empty": lambda alaw, g722: b"",
+    "cut": lambda alaw, g722: alaw[: len(alaw) // 2],
+    "garbage": lambda alaw, g722: bytes(255 - byte for byte in alaw),
+    "another codec and rate": lambda alaw, g722: g722,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("when", ["before we start", "while we run"])
+def test_no_prompt_that_ships_is_silence_or_noise_when_its_file_is_damaged(
+    tmp_path: Path, clips: dict[str, Clip], damage: str, when: str
+) -> None:
+    """R16, each prompt with each damage: the next best sentence, in words of its own, and it is told once."""
+    audio, spoil = tmp_path / "audio", DAMAGES[damage]
+    shutil.copytree(SHIPPED / "audio", audio, ignore=shutil.ignore_patterns("*.g722"))
+    manifest, rendered = SHIPPED / "manifest.json", tmp_path / "state"
+    index = PromptIndex(audio, manifest, rendered)
+    assert index.file("menu.main")
+    for key in clips:
+        file = audio / f"{prompts.sound(key)}.alaw"
+        whole = file.read_bytes()
+        spoilt = spoil(whole, (SHIPPED / "audio" / f"{prompts.sound(key)}.g722").read_bytes())
+        if spoilt is None:
+            file.unlink()
+        else:
+            file.write_bytes(spoilt)
+            os.utime(file, ns=(0, 0))
+        if when == "before we start":
+            one = tmp_path / "manifest.json"
+            fallbacks = [f"digit.{digit}" for digit in range(10)] + ["fallback.name", "fallback.prompt"]
+            one.write_text(prompts.manifest_json({each: clips[each] for each in {key, *fallbacks}}))
+            index = PromptIndex(audio, one, rendered)
+        with capture_logs() as logs:
+            heard = [index.playable([key]) for _ in range(2)][1]
+        assert [entry["key"] for entry in logs] == [key], damage
+        assert f"prosa/{prompts.sound(key)}" not in heard
+        # Its own next best is there as long as it is; who says nothing then is agi/channel.py, which goes on.
+        assert heard or key == "fallback.prompt" or key.partition(".")[0] in NEVER_SAID_ALONE, key
+        file.write_bytes(whole)
+        os.utime(file, ns=(1, 1))
+        assert index.playable([key]) == [f"prosa/{prompts.sound(key)}"]

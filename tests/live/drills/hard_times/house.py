@@ -19,6 +19,7 @@ DATABASE_NAME, NAME_SERVER = "banco.prosa.test", "127.0.0.253"
 JOURNAL_BYTES = 1 << 20
 MAX_CALLS = 40
 DAMAGED = "identify.how"  # its audio is a screech from the beginning
+EMPTY_FOR_ASTERISK = "system.corporate"  # and this one, which Asterisk says without us, is empty
 LAUNCH = """
 mount --bind "$1/hosts" /etc/hosts
 mount --bind "$1/resolv.conf" /etc/resolv.conf
@@ -84,6 +85,7 @@ def hard_times(folder: Path) -> Iterator[HardTimes]:
         shutil.copytree(ROOT / "prompts/audio", folder / "audio")
         voice = _prompt(folder, DAMAGED)
         voice.write_bytes(voice.read_bytes()[::-1])  # the right length
+        _prompt(folder, EMPTY_FOR_ASTERISK).write_bytes(b"")
         state = folder / "state"
         url = "postgresql+psycopg://prosa@{}:" + f"{postgres.port}/prosa"
         house = start_house(

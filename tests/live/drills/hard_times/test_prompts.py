@@ -6,8 +6,8 @@ from sqlalchemy import select
 from prosa.caller import Caller
 from tests.bench.measure import family
 from tests.factories import make_neighbourhood
-from tests.live.drills.hard_times.house import DAMAGED, HardTimes
-from tests.live.drills.tools import LANDLINE, choose_by_letters, restarted_after
+from tests.live.drills.hard_times.house import DAMAGED, EMPTY_FOR_ASTERISK, HardTimes
+from tests.live.drills.tools import CORPORATE, LANDLINE, choose_by_letters, restarted_after
 from ura.models import City, Neighbourhood
 from ura.prompts import name_key
 
@@ -50,6 +50,21 @@ async def test_a_damaged_missing_or_empty_prompt_is_the_next_best_sentence_and_n
     await call.heard(MISSING)  # made good while we run
     await call.heard(EMPTY, timeout_s=20)
     await call.hang_up()
+
+
+async def test_a_prompt_that_asterisk_says_itself_is_never_an_empty_file(times: HardTimes, caller: Caller) -> None:
+    """One was empty when Asterisk started, the one to be said instead is emptied while it runs."""
+    other = times.prompt("system.transferring")
+    kept = other.read_bytes()
+    other.write_bytes(b"")
+    try:
+        call = await caller.dial(CORPORATE, from_="+5519981000011")
+        await call.heard("system.transferring", timeout_s=5)
+        assert call.first_sound_ms < 2000
+        assert EMPTY_FOR_ASTERISK not in [one.key for one in call.hearings()]
+        await call.hang_up()
+    finally:
+        other.write_bytes(kept)
 
 
 async def test_a_name_without_a_voice_costs_one_word_and_nothing_is_synthesised_in_a_call(
