@@ -46,6 +46,10 @@ class FakeErp:
     def __post_init__(self) -> None:
         self.world: DemoWorld = demo_world(self.now)
 
+    @property
+    def takes_promises(self) -> bool:
+        return "promise" not in self.cannot
+
     async def _ask(self, operation: str, value: Any) -> Reply[Any]:
         self.asked[operation] += 1
         if self.takes:

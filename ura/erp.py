@@ -247,6 +247,11 @@ class Erp(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def takes_promises(self) -> bool:
+        """Known without asking: nobody is offered days on which nothing can be agreed."""
+        ...
+
     async def find_by_document(self, document: str) -> Reply[Subscriber | None]: ...
     async def find_by_phone(self, phone: str) -> Reply[tuple[Subscriber, ...]]:
         """Everybody with this number. A hint who calls, never a proof."""

@@ -43,6 +43,8 @@ async def may_unlock(callers: Callers, args: Args) -> dict[str, Json]:
 
 
 async def promise_days(callers: Callers, args: Args) -> dict[str, Json]:
+    if not callers.house.erp.takes_promises:
+        return {"unsupported": True, "days": []}
     return {"days": [day.isoformat() for day in billing.promise_days(callers.today(), callers.house.policy)]}
 
 

@@ -55,6 +55,8 @@ async def test_days_of_a_promise_are_days_of_the_policy(world: World) -> None:
     days = (await world.ask("promise_days", await world.known(HELENA)))["days"]
     assert days[0] == "2026-11-24"
     assert len(days) == 3
+    world.erp.cannot = {"promise"}
+    assert await world.ask("promise_days", await world.known(HELENA)) == {"unsupported": True, "days": []}
 
 
 async def test_only_channels_with_a_gateway_are_offered(sessions: Sessions) -> None:

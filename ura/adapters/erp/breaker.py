@@ -125,6 +125,10 @@ class GuardedErp:
         return self._erp.name
 
     @property
+    def takes_promises(self) -> bool:
+        return self._erp.takes_promises
+
+    @property
     def circuit(self) -> Circuit:
         if self._open_until is None:
             return Circuit.CLOSED

@@ -118,6 +118,7 @@ class LocalErp:
     """`zone`: where a day and a month begin."""
 
     name = NAME
+    takes_promises = True
 
     def __init__(
         self,

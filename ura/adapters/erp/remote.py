@@ -71,6 +71,10 @@ class RemoteErp:
         now = self.now()
         return Answer(value, self.name, min(as_of, now) if as_of else now)
 
+    @property
+    def takes_promises(self) -> bool:
+        return type(self).promise is not RemoteErp.promise
+
     def unsupported(self, operation: str) -> Unsupported:
         return Unsupported(self.name, operation)
 
