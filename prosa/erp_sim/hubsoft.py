@@ -1,4 +1,5 @@
-"""HubSoft as a server. Its oddity: `old_texts` (street and its kind apart, everything in capitals).
+"""HubSoft as a server. Its oddities: `old_texts` (street and its kind apart, everything in capitals),
+`old_phones` (mobiles as they were before the ninth digit: 1185550101).
 
 Always: `suscess` in places, business errors with status 200, `[]` for "no last connection", an epoch for "no birthday",
 services of which some are cancelled and left out unless asked for, invoices sent to every registered contact.
@@ -46,7 +47,7 @@ BASE = "/api/v1/integracao"
 
 def make(world: World) -> Gate:
     system = HubSoft(world)
-    return Gate(system.app, world, oddities={"old_texts"}, forget_tokens=system.tokens.clear)
+    return Gate(system.app, world, oddities={"old_texts", "old_phones"}, forget_tokens=system.tokens.clear)
 
 
 class HubSoft:
@@ -107,7 +108,7 @@ class HubSoft:
             matches = {
                 "cpf_cnpj": term == one.document,
                 "codigo_cliente": term == one.id,
-                "telefone": term in [phone[3:] for phone in one.phones],
+                "telefone": term in [self.world.number(phone) for phone in one.phones],
             }
             lines = self.world.lines_of(subscriber)
             if query.get("cancelado") != "sim":
@@ -216,7 +217,7 @@ class HubSoft:
 
     def _customer(self, subscriber: DemoSubscriber, lines: list[Line], query: dict[str, str]) -> dict[str, Any]:
         one = subscriber.subscriber
-        phones = [phone[3:] for phone in one.phones] + ["", "", ""]
+        phones = [self.world.number(phone) for phone in one.phones] + ["", "", ""]
         told = [outage.cause for line in lines for outage in self.world.demo.outages_of(line.id)]
         return {
             "id_cliente": 90000 + int(one.id),

@@ -1,4 +1,5 @@
-"""SGP as a server. Its oddities: `json_only` (promise and titles refuse a form), `words` (numbers and truths as text).
+"""SGP as a server. Its oddities: `json_only` (promise and titles refuse a form), `words` (numbers and truths as text),
+`old_phones` (mobiles as they were before the ninth digit: (11) 8555-0101).
 
 Always: telephones as objects, a contract under `id` in one call and under `contrato` in another, a maintenance that is
 still "active" though it ended, a maintenance of another POP, `verificaacesso` and `fatura2via` that open tickets.
@@ -32,7 +33,7 @@ SHOWN = {
 
 
 def make(world: World) -> Gate:
-    return Gate(Sgp(world).app, world, oddities={"json_only", "words"})
+    return Gate(Sgp(world).app, world, oddities={"json_only", "words", "old_phones"})
 
 
 class Sgp:
@@ -104,7 +105,7 @@ class Sgp:
             lines = self.world.lines_of(subscriber)
             one = subscriber.subscriber
             if (
-                fields.get("telefone") in [phone[3:] for phone in one.phones]
+                fields.get("telefone") in [self.world.number(phone) for phone in one.phones]
                 or fields.get("cliente_id") == one.id
                 or fields.get("contrato") in [line.number for line in lines]
             ):
@@ -256,7 +257,8 @@ class Sgp:
     def lead(self, fields: dict[str, str]) -> Any:
         if not (fields.get("nome") and fields.get("logradouro")):
             return {"error": SAID["lead_fields"]}
-        self.world.done["leads"].append(fields["celular"])
+        told = ("nome", "celular", "bairro", "cidade", "observacao")
+        self.world.done["leads"].append({name: fields.get(name, "") for name in told})
         return {"status": 1, "message": SAID["lead"], "id": 70 + len(self.world.done["leads"])}
 
     def boot(self, fields: dict[str, str]) -> Any:
@@ -286,9 +288,14 @@ class Sgp:
             "planointernet": contract.plan,
             "servico_senha": "not-to-be-read",
             "dataNascimento": f"{one.birth_year}-05-20" if one.birth_year else None,
-            "telefones": [{"tipoContato": "Celular Pessoal", "contato": _shown_phone(phone)} for phone in one.phones],
+            "telefones": [{"tipoContato": "Celular Pessoal", "contato": self._shown(phone)} for phone in one.phones],
             "emails": [{"tipoContato": "E-Mail", "contato": mail} for mail in one.emails],
         }
+
+    def _shown(self, phone: str) -> str:
+        """+5511987654321 → (11) 98765-4321"""
+        number = self.world.number(phone)
+        return f"({number[:2]}) {number[2:-4]}-{number[-4:]}"
 
     def _customer(self, subscriber: DemoSubscriber, lines: list[Line]) -> dict[str, Any]:
         one = subscriber.subscriber
@@ -298,7 +305,7 @@ class Sgp:
             "cpfcnpj": _written(one.document),
             "tipo": "F" if len(one.document) == 11 else "J",
             "dataNascimento": f"{one.birth_year}-05-20" if one.birth_year else None,
-            "telefones": [_shown_phone(phone) for phone in one.phones],
+            "telefones": [self._shown(phone) for phone in one.phones],
             "emails": list(one.emails),
             "contratos": [self._contract(line) for line in lines],
         }
@@ -385,11 +392,6 @@ def _written(document: str) -> str:
     if len(document) == 11:
         return f"{document[:3]}.{document[3:6]}.{document[6:9]}-{document[9:]}"
     return f"{document[:2]}.{document[2:5]}.{document[5:8]}/{document[8:12]}-{document[12:]}"
-
-
-def _shown_phone(phone: str) -> str:
-    """+5511987654321 → (11) 98765-4321"""
-    return f"({phone[3:5]}) {phone[5:-4]}-{phone[-4:]}"
 
 
 def _as_words(value: Any) -> Any:

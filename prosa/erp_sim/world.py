@@ -88,6 +88,13 @@ class World:
 
     # -- looking
 
+    def number(self, phone: str) -> str:
+        """+5511955550101 → 11955550101; with `old_phones`, as before the ninth digit, another one: 1185550101."""
+        number = phone[3:]
+        if "old_phones" in self.oddities and len(number) == 11:
+            return f"{number[:2]}8{number[4:]}"
+        return number
+
     def subscribers(self) -> list[DemoSubscriber]:
         return list(self.demo.subscribers)
 

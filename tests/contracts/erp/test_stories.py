@@ -1,11 +1,12 @@
 """Every subscriber of the demo, as each system tells about them: the same people, debts and lines on all."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from tests.contracts.erp.rigs import CANNOT_LOOK, CHANGES, LACKS, READS, Rig, place_of, value
+from tests.contracts.erp.rigs import CANNOT_LOOK, CHANGES, LACKS, READS, WISH, Rig, place_of, value
 from ura.demo.subscribers import demo_world
 from ura.erp import Answer, ContractStatus, SendChannel, SessionState, UnlockVerdict, Unsupported
 
@@ -121,6 +122,18 @@ async def test_who_shares_a_number_is_found_with_the_others(any_rig: Rig) -> Non
     assert await value(any_rig.erp.find_by_phone("+5511955550199")) == ()
 
 
+@pytest.mark.parametrize("system", ["sgp", "hubsoft"], indirect=True)
+async def test_a_mobile_that_was_registered_before_the_ninth_digit_is_known(rig: Rig) -> None:
+    rig.fault("old_phones")
+    helena = rig.world.story("in_order").subscriber
+    registered_as = f"+55119{8}{helena.phones[0][7:]}"
+    assert len(registered_as) == 14
+    found = await value(rig.erp.find_by_phone(registered_as))
+    assert [each.id for each in found] == [helena.id]
+    assert registered_as in found[0].phones
+    assert await value(rig.erp.find_by_phone(helena.phones[0])) == ()  # another number
+
+
 async def test_nobody_is_an_answer(any_rig: Rig) -> None:
     assert await value(any_rig.erp.find_by_document("98765432196")) is None
     assert await value(any_rig.erp.find_by_contract("999999")) is None
@@ -160,6 +173,7 @@ async def test_a_contract_that_is_not_there_is_not_unlocked(rig: Rig) -> None:
 async def test_every_operation_is_answered_or_unsupported_with_source_and_age(any_rig: Rig) -> None:
     asks = await any_rig.asks()
     assert set(asks) == READS | CHANGES
+    assert any_rig.erp.takes_promises == ("promise" in any_rig.can)
     for operation, ask in asks.items():
         if operation == "promise" and any_rig.control:  # the same contract has just been unlocked
             any_rig.reset()
@@ -225,6 +239,38 @@ async def test_an_order_carries_its_slot_and_the_ticket_our_protocol(rig: Rig) -
         order = await value(asks["open_order"]())
         assert order.reference
         assert len(rig.done("orders")) == 1
+
+
+async def test_what_is_sold_is_what_the_system_has(rig: Rig) -> None:
+    if "plans" not in rig.can:
+        assert rig.name == "ixc"
+        return
+    names = sorted({each.contract.plan for each in rig.world.contracts()})
+    plans = sorted(await value(rig.erp.plans("Centro")), key=lambda plan: plan.name)
+    assert [(plan.name, plan.price) for plan in plans] == [
+        (name, Decimal(f"{79 + at}.90")) for at, name in enumerate(names)
+    ]
+    in_their_names = [int("".join(filter(str.isdigit, name))) for name in names]
+    speeds = in_their_names if rig.name == "sgp" else [200 * (at + 1) for at in range(len(names))]
+    assert [plan.speed_mbps for plan in plans] == speeds
+
+
+@pytest.mark.parametrize("system", ["sgp"], indirect=True)
+async def test_a_place_is_served_or_not(rig: Rig) -> None:
+    there = rig.world.story("in_order").contracts[0].contract.neighbourhood
+    assert [each.status for each in await value(rig.erp.coverage(neighbourhood=there))] == ["covered"]
+    assert [each.status for each in await value(rig.erp.coverage(neighbourhood="Longe Daqui"))] == ["none"]
+
+
+async def test_a_lead_says_who_wants_what_and_where(rig: Rig) -> None:
+    if "open_lead" not in rig.can:
+        assert rig.name == "mkauth"
+        return
+    await (await rig.asks())["open_lead"]()
+    [lead] = rig.done("leads")
+    told = "\n".join(map(str, lead.values()))
+    for word in (WISH.name, WISH.phone.removeprefix("+55"), WISH.neighbourhood, WISH.city, WISH.plan):
+        assert word in told
 
 
 async def test_a_contract_is_known_by_its_place(any_rig: Rig) -> None:

@@ -107,9 +107,12 @@ class HubSoft(RemoteErp):
 
     @asked
     async def find_by_phone(self, phone: str) -> Reply[tuple[Subscriber, ...]]:
-        number = reading.national(phone)
-        found = [_subscriber(row) for row in await self._customers("telefone", number)] if number else []
-        return self.answer(tuple(each for each in found if f"+55{number}" in each.phones))
+        wanted = f"+55{reading.national(phone)}"
+        for number in reading.written_numbers(phone):
+            rows = [_subscriber(row) for row in await self._customers("telefone", number)]
+            if found := tuple(each for each in rows if wanted in each.phones):
+                return self.answer(found)
+        return self.answer(())
 
     @asked
     async def find_by_contract(self, number: str) -> Reply[Subscriber | None]:

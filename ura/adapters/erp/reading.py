@@ -172,6 +172,14 @@ def national(phone: str) -> str:
     return number[3:] if number.startswith("+55") else ""
 
 
+def written_numbers(phone: str) -> tuple[str, ...]:
+    """As a provider's system may have this number: 11987654321, and 1187654321 from before the ninth digit. Empty for
+    what is no Brazilian number."""
+    number = national(phone)
+    is_old_mobile = len(number) == 11 and number[3] in "6789"
+    return tuple(each for each in (number, f"{number[:2]}{number[3:]}" if is_old_mobile else "") if each)
+
+
 def digits(text: str, most: int = 20) -> str:
     """The text when it is nothing but digits, else "". Only that is ever put into a question."""
     return text if re.fullmatch(rf"[0-9]{{1,{most}}}", text) else ""

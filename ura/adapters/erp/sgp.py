@@ -92,13 +92,14 @@ class Sgp(RemoteErp):
 
     @asked
     async def find_by_phone(self, phone: str) -> Reply[tuple[Subscriber, ...]]:
-        number = reading.national(phone)
-        if not number:
-            return self.answer(())
-        answer = await self._post("clientes/", {"telefone": number, "omitir_titulos": "1", "limit": str(PAGE)})
-        found = [_subscriber(row) for row in answer.rows("clientes")]
-        # A filter that an old version does not know would give us everybody.
-        return self.answer(tuple(each for each in found if f"+55{number}" in each.phones))
+        wanted = f"+55{reading.national(phone)}"
+        for number in reading.written_numbers(phone):
+            answer = await self._post("clientes/", {"telefone": number, "omitir_titulos": "1", "limit": str(PAGE)})
+            rows = [_subscriber(row) for row in answer.rows("clientes")]
+            # A filter that an old version does not know would give us everybody.
+            if found := tuple(each for each in rows if wanted in each.phones):
+                return self.answer(found)
+        return self.answer(())
 
     @asked
     async def find_by_contract(self, number: str) -> Reply[Subscriber | None]:
