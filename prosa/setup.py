@@ -83,10 +83,6 @@ async def _first_content(settings: Settings, sessions: Sessions, step: Step, now
             known = await store.known_here(session, prompts.load_all(settings.prompts_dir))
             for version in await store.publish_shipped(session, now=now, known=known):
                 notes.append(f"published {version.flow_key} {version.number}")
-        if (settings.rendered_dir / "pending.json").exists():
-            from ura.rendering import render_pending  # brings the speech engines
-
-            notes.append(f"{await render_pending(settings)} names spoken")
     async with sessions.begin() as session:
         return await users.first_admin(session) or ""
 

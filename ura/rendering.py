@@ -11,9 +11,12 @@ import os
 import re
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from enum import Enum, auto
+from itertools import islice
 from pathlib import Path
 
 import structlog
@@ -27,9 +30,12 @@ from ura.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-PENDING = "pending.json"
+PENDING = "pending.json"  # names that nobody has spoken yet, key → text
+NAMES = "names.json"  # what the sounds of names say, key → text: to be spoken again when the voice changes
+MOST_AT_ONCE = 200  # names that wait, in one turn of the worker: some two minutes of a core
 _SENTENCE_MS, _PIECE_MS = (50, 120), (10, 30)
 _SAVE_EVERY = 20
+_BATCH = 25
 _one_at_a_time = threading.Lock()
 
 Progress = Callable[[int, int, str], None]
@@ -57,7 +63,8 @@ def build(
     voice: tts.Voice | None = None,
 ) -> Report:
     """Render what changed among the shipped texts: the text or its pronunciation, the speed, the engine, a recording,
-    a damaged file. `engines` overrides the configured order; `everything` renders all. Can be broken off and repeated.
+    a damaged file. Then the names of this house in the same way, in the voice of the texts. `engines` overrides the
+    configured order; `everything` renders all. Can be broken off and repeated.
     """
     folder = settings.prompts_dir
     texts = prompts.load_all(folder)
@@ -79,6 +86,7 @@ def build(
                     store.save()
             report.removed = store.remove_all_but(texts)
             store.save()
+        report.rendered += _refresh_names(settings, work.voice, everything, progress)
     finally:
         work.voice.close()
     return report
@@ -93,52 +101,163 @@ async def ensure_names(settings: Settings, texts: Sequence[str], *, voice: tts.V
     return await asyncio.to_thread(_ensure_names, settings, list(texts), voice)
 
 
+async def leave_for_later(settings: Settings, texts: Sequence[str]) -> dict[str, str]:
+    """text → prompt key for every name, however many. Those that have no audio wait in pending.json for
+    `render_pending`, and calls hear a general sentence meanwhile."""
+    return await asyncio.to_thread(_leave_for_later, settings, list(texts))
+
+
+async def render_pending(settings: Settings, *, voice: tts.Voice | None = None, most: int = MOST_AT_ONCE) -> int:
+    """At most so many of the names that wait: first those that calls wanted. Returns how many still wait."""
+    return await asyncio.to_thread(_render_pending, settings, voice, most)
+
+
+async def refresh_names(settings: Settings, *, voice: tts.Voice | None = None) -> list[str]:
+    """Render again what is spoken as it was once: before a change of pronunciation or pace, by a lesser engine, or
+    damaged. Returns the keys. A name that cannot be had better stays as it is."""
+    return await asyncio.to_thread(_refresh_names, settings, voice)
+
+
 def _ensure_names(settings: Settings, texts: Sequence[str], voice: tts.Voice | None = None) -> dict[str, str]:
-    keys = {text: prompts.name_key(text) for text in texts if prompts.clean_name(text)}
-    shipped = prompts.read_manifest(settings.prompts_dir / MANIFEST)
-    wanted = {key: prompts.clean_name(text) for text, key in keys.items() if key not in shipped}
+    keys, wanted = _wanted(settings, texts)
     if wanted:
         with _one_at_a_time:
-            _render_names(settings, wanted, voice)
+            _render_names(settings, wanted, voice or tts.voice(settings))
     return keys
 
 
-async def render_pending(settings: Settings, *, voice: tts.Voice | None = None) -> int:
-    """Names that no engine could speak when they were saved, and those that calls could not; how many still wait."""
-    return await asyncio.to_thread(_render_pending, settings, voice)
-
-
-def _render_pending(settings: Settings, voice: tts.Voice | None = None) -> int:
+def _leave_for_later(settings: Settings, texts: Sequence[str]) -> dict[str, str]:
+    keys, wanted = _wanted(settings, texts)
     with _one_at_a_time:
-        waiting = _read_pending(settings.rendered_dir / PENDING) | wanted_names.take(settings.rendered_dir)
-        return _render_names(settings, waiting, voice) if waiting else 0
+        _add_pending(settings.rendered_dir, wanted)
+    return keys
 
 
-def _render_names(settings: Settings, wanted: Mapping[str, str], voice: tts.Voice | None) -> int:
-    """Render `wanted` (key → text) into the state folder; returns how many names wait now."""
+def _wanted(settings: Settings, texts: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """text → key for all that can be spoken; key → text for those that do not ship with their audio."""
+    keys = {text: prompts.name_key(text) for text in texts if prompts.clean_name(text)}
+    shipped = prompts.read_manifest(settings.prompts_dir / MANIFEST)
+    return keys, {key: prompts.clean_name(text) for text, key in keys.items() if key not in shipped}
+
+
+def _render_pending(settings: Settings, voice: tts.Voice | None = None, most: int = MOST_AT_ONCE) -> int:
+    with _one_at_a_time:
+        waiting = _add_pending(settings.rendered_dir, wanted_names.take(settings.rendered_dir))
+        if waiting:
+            _render_names(settings, dict(islice(waiting.items(), most)), voice or tts.voice(settings))
+        return len(_read_texts(settings.rendered_dir / PENDING))
+
+
+def _refresh_names(
+    settings: Settings,
+    voice: tts.Voice | None = None,
+    everything: bool = False,
+    progress: Progress = lambda done, total, key: None,
+) -> list[str]:
+    with _one_at_a_time:
+        known = _read_texts(settings.rendered_dir / NAMES)
+        if not known:
+            return []
+        return _render_names(settings, known, voice or tts.voice(settings), everything=everything, progress=progress)
+
+
+def _add_pending(folder: Path, names: Mapping[str, str]) -> dict[str, str]:
+    """Those that wait now, `names` first. They are on disk before anybody forgets them."""
+    with _Store(folder, folder / MANIFEST).locked():
+        waiting = {**names, **_read_texts(folder / PENDING)}
+        if names:
+            _write_texts(folder / PENDING, waiting)
+        return waiting
+
+
+def _render_names(
+    settings: Settings,
+    wanted: Mapping[str, str],
+    voice: tts.Voice,
+    *,
+    everything: bool = False,
+    progress: Progress = lambda done, total, key: None,
+) -> list[str]:
+    """Render `wanted` (key → text) into the state folder as far as they are not as good as can be; returns the keys.
+
+    A batch at a time: what is done is heard, and others get their turn at the folder. When a batch brings nothing the
+    engines are down, and the rest waits.
+    """
     folder = settings.rendered_dir
     store = _Store(folder, folder / MANIFEST)
-    work = _Work(Pronunciation.load(settings.prompts_dir), voice or tts.voice(settings), store)
+    work = _Work(Pronunciation.load(settings.prompts_dir), _in_the_shipped_voice(settings, voice), store)
+    names = list(wanted.items())
+    rendered: list[str] = []
     try:
-        with store.locked():
-            waiting = _read_pending(folder / PENDING)
-            for key, text in wanted.items():
-                waiting.pop(key, None)
-                if store.is_whole(key):
-                    continue
-                try:
-                    work.render(key, text, formats=("alaw",))
-                except (tts.EngineFailed, BadInput) as error:
-                    waiting[key] = text
-                    log.error("name_not_rendered", text=text, key=key, reason=error.message, heard="a general sentence")
-            store.save()
-            _replace(folder / PENDING, json.dumps(waiting, indent=1, ensure_ascii=False).encode())
-            return len(waiting)
+        for start in range(0, len(names), _BATCH):
+            batch, rest = dict(names[start : start + _BATCH]), dict(names[start + _BATCH :])
+            with store.locked():
+                spoken = {}
+                for place, (key, text) in enumerate(batch.items(), start + 1):
+                    progress(place, len(names), key)
+                    spoken[key] = _render_name(work, key, text, everything=everything)
+                mute = [key for key, how in spoken.items() if how is _Spoken.NOT]
+                new = [key for key, how in spoken.items() if how is _Spoken.ANEW]
+                down = bool(mute) and not new
+                later = {key: text for key, text in rest.items() if not store.is_whole(key)} if down else {}
+                _settle(store, folder, batch, {key: batch[key] for key in mute} | later)
+            rendered += new
+            if down:
+                if later:
+                    log.error("names_not_rendered", names=len(later), heard="a general sentence")
+                break
     finally:
         work.voice.close()
+    return rendered
 
 
-def _read_pending(file: Path) -> dict[str, str]:
+class _Spoken(Enum):
+    ANEW = auto()
+    AS_BEFORE = auto()
+    NOT = auto()  # callers hear a general sentence
+
+
+def _render_name(work: "_Work", key: str, text: str, *, everything: bool) -> _Spoken:
+    engines = work.voice.engines if everything else work.better_engines(key, text)
+    heard = work.store.is_whole(key)
+    if heard and not engines:
+        return _Spoken.AS_BEFORE
+    try:
+        work.render(key, text, formats=("alaw",), among=engines)
+    except (tts.EngineFailed, BadInput) as error:
+        if heard:
+            return _Spoken.AS_BEFORE
+        log.error("name_not_rendered", text=text, key=key, reason=error.message, heard="a general sentence")
+        return _Spoken.NOT
+    if heard:
+        work.store.save()  # its size has changed: until the manifest says so the phone takes it for damaged
+    return _Spoken.ANEW
+
+
+def _settle(store: "_Store", folder: Path, batch: Mapping[str, str], mute: Mapping[str, str]) -> None:
+    """Write down what came of a batch: the sounds, what they say, and who waits (on)."""
+    store.save()
+    known, waiting = _read_texts(folder / NAMES), _read_texts(folder / PENDING)
+    if not batch.items() <= known.items():
+        _write_texts(folder / NAMES, {**known, **batch})
+    still = {key: text for key, text in waiting.items() if key not in batch} | dict(mute)
+    if still != waiting:
+        _write_texts(folder / PENDING, still)
+
+
+def _in_the_shipped_voice(settings: Settings, voice: tts.Voice) -> tts.Voice:
+    """Names are said within sentences: by the engine that spoke most of these, as long as it works."""
+    able = {engine.name for engine in voice.engines} - {"recorded"}
+    clips = prompts.read_manifest(settings.prompts_dir / MANIFEST).values()
+    engines = Counter(clip.engine for clip in clips if clip.engine in able)
+    return voice.preferring(engines.most_common(1)[0][0]) if engines else voice
+
+
+def _write_texts(file: Path, texts: Mapping[str, str]) -> None:
+    _replace(file, json.dumps(texts, indent=1, ensure_ascii=False).encode())
+
+
+def _read_texts(file: Path) -> dict[str, str]:
     try:
         return {str(key): str(text) for key, text in json.loads(file.read_text(encoding="utf-8")).items()}
     except (OSError, ValueError, AttributeError):
@@ -157,9 +276,7 @@ class _Work:
     def is_current(self, key: str, text: str) -> bool:
         """Would rendering it again give the same? The engine that made it must still be one that may."""
         clip, line = self.store.clips.get(key), self.line(key, text)
-        if clip is None or clip.text_sha256 != prompts.text_sha256(line.text) or clip.speed != line.speed:
-            return False
-        if not self.store.is_whole(key):
+        if clip is None or not self._says(clip, key, line):
             return False
         if clip.engine in ("silence", "tone"):
             return True
@@ -168,14 +285,28 @@ class _Work:
             return clip.voice == recording
         return voices.get(clip.engine) == clip.voice
 
-    def render(self, key: str, text: str, *, formats: Sequence[str]) -> None:
+    def better_engines(self, key: str, text: str) -> Sequence[tts.Engine]:
+        """Who would speak it better than it is spoken now: all when it is not, or not as it is said today; else those
+        before the engine that did."""
+        clip, line = self.store.clips.get(key), self.line(key, text)
+        able = [engine for engine in self.voice.engines if engine.voice(line)]
+        if clip is None or not self._says(clip, key, line):
+            return able or self.voice.engines
+        made = [(engine.name, engine.voice(line)) == (clip.engine, clip.voice) for engine in able]
+        return able[: made.index(True)] if True in made else able
+
+    def _says(self, clip: Clip, key: str, line: tts.Line) -> bool:
+        same = clip.text_sha256 == prompts.text_sha256(line.text) and clip.speed == line.speed
+        return same and self.store.is_whole(key)
+
+    def render(self, key: str, text: str, *, formats: Sequence[str], among: Sequence[tts.Engine] | None = None) -> None:
         line = self.line(key, text)
         if pause := re.fullmatch(r"\{pausa (\d+)\}", text):
             sound, engine, voice = audio.silence(int(pause[1])), "silence", ""
         elif tone := re.fullmatch(r"\{tom (\d+) (\d+)\}", text):
             sound, engine, voice = audio.tone(int(tone[1]), int(tone[2])), "tone", ""
         else:
-            spoken = self.voice.synthesise(line)
+            spoken = self.voice.synthesise(line, among=among)
             lead_ms, tail_ms = _PIECE_MS if self.pronunciation.is_piece(key) else _SENTENCE_MS
             sound = audio.finish(spoken.samples, spoken.rate, lead_ms=lead_ms, tail_ms=tail_ms)
             engine, voice = spoken.engine, spoken.voice

@@ -24,8 +24,12 @@ class WantedNames:
 
     def __call__(self, text: str) -> None:
         key = prompts.name_key(text)
-        if key in self._wanted or len(self._wanted) >= MOST:
+        if key in self._wanted:
             return
+        if len(self._wanted) >= MOST:
+            if _count(self._folder) >= MOST:
+                return  # nobody renders them, or somebody sends nonsense
+            self._wanted.clear()  # the worker took them: there is room again
         self._wanted.add(key)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -39,6 +43,13 @@ class WantedNames:
 def is_any(rendered: Path) -> bool:
     folder = rendered / FOLDER
     return folder.is_dir() and any(not file.name.startswith(".") for file in folder.iterdir())
+
+
+def _count(folder: Path) -> int:
+    try:
+        return len(os.listdir(folder))
+    except OSError:
+        return 0
 
 
 def take(rendered: Path) -> dict[str, str]:

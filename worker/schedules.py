@@ -5,6 +5,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import structlog
@@ -19,7 +20,8 @@ log = structlog.get_logger(__name__)
 
 MINUTE_S, HOUR_S = 60.0, 3600.0
 RENDER_EVERY_S = 300.0
-PENDING = "pending.json"  # ura.rendering.PENDING; its module would bring the audio libraries along
+REFRESH_EVERY = 288  # turns: a day
+PENDING, NAMES = "pending.json", "names.json"  # as in ura.rendering, whose module would bring the audio libraries along
 
 
 async def every(seconds: float, work: Callable[[], None]) -> None:
@@ -93,18 +95,30 @@ class Housekeeping:
 
 
 async def render_waiting_names(settings: Settings) -> None:
-    """Every five minutes: names that no engine could speak when they were saved, and those that calls wanted to. The
-    engines are in a process of their own, which is gone afterwards with its memory."""
+    """Every five minutes: names that nobody has spoken yet, since they came by the hundred or no engine worked, and
+    those that calls wanted to. At the start and once a day: names that can be had better than they are. The engines
+    are in a process of their own, which is gone afterwards with its memory, and leaves the machine to the calls."""
+    rendered, turns = settings.rendered_dir, count()
     while True:
-        if (settings.rendered_dir / PENDING).exists() or wanted_names.is_any(settings.rendered_dir):
-            try:
+        refresh = next(turns) % REFRESH_EVERY == 0 and (rendered / NAMES).exists()
+        wait = _holds_any(rendered / PENDING) or wanted_names.is_any(rendered)
+        todo = ["render_pending"] * wait + ["refresh_names"] * refresh
+        try:
+            for each in todo:
                 await _in_a_process_of_its_own(
-                    "import asyncio; from ura import rendering, settings; "
-                    "asyncio.run(rendering.render_pending(settings.load()))"
+                    "import asyncio, os; os.nice(10); from ura import rendering, settings; "
+                    f"asyncio.run(rendering.{each}(settings.load()))"
                 )
-            except OSError as error:
-                log.warning("waiting names could not be rendered", reason=error.strerror)
+        except OSError as error:
+            log.warning("waiting names could not be rendered", reason=error.strerror)
         await asyncio.sleep(RENDER_EVERY_S)
+
+
+def _holds_any(file: Path) -> bool:
+    try:
+        return file.stat().st_size > len("{}")
+    except OSError:
+        return False
 
 
 async def _in_a_process_of_its_own(program: str) -> None:

@@ -1,18 +1,24 @@
 import codecs
+import json
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as limits
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from prosa import importing
 from tests.factories import make_city, make_neighbourhood, make_plan
 from ura import imports
 from ura.db import Sessions
 from ura.imports import ImportKind, Preview
 from ura.models import City, Coverage, Neighbourhood, Plan, PlanOffer
+from ura.rendering import PENDING
+from ura.settings import Settings
 
 TODAY = date(2026, 11, 23)
 NEIGHBOURHOODS = """\
@@ -57,6 +63,24 @@ async def test_a_file_is_read_as_people_have_it(sessions: Sessions, data: bytes)
     assert (first.status, first.cep_first, first.cep_last) == (Coverage.COVERED, "13940000", "13942999")
     assert (first.aliases, first.sort_name, first.prompt_key) == (["Vila São José", "Zé"], "sao jose", "name.São José")
     assert (second.status, second.forecast_on, second.aliases) == (Coverage.PLANNED, date(2027, 3, 1), [])
+
+
+async def test_a_caller_can_hear_each_of_seven_hundred_neighbourhoods_some_day(
+    sessions: Sessions, settings: Settings, tmp_path: Path
+) -> None:
+    """No engine works now: each has its key all the same, and waits to be spoken."""
+    file = tmp_path / "bairros.csv"
+    rows = "".join(f"Vale Verde;Bairro {number};coberto\n" for number in range(700))
+    file.write_text(f"Cidade;Bairro;Situação\n{rows}")
+    nothing_works = settings.model_copy(update={"tts_engines": "recorded"})
+    said: list[str] = []
+    await importing.run(nothing_works, "neighbourhoods", file, say=said.append, confirm=lambda: True)
+    async with sessions() as session:
+        keys = (await session.scalars(select(Neighbourhood.prompt_key))).all()
+    waiting = json.loads((settings.rendered_dir / PENDING).read_text())
+    assert len(set(keys)) == 700
+    assert waiting.keys() == set(keys)  # the city is the demo's, and ships with its audio
+    assert any(line.startswith("601 more names") for line in said)
 
 
 async def test_nothing_is_written_by_a_preview_and_good_rows_go_in_beside_bad_ones(sessions: Sessions) -> None:
@@ -123,7 +147,7 @@ async def test_a_file_without_end_is_refused_whole(sessions: Sessions, monkeypat
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@limits(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(
     data=st.binary(max_size=200)
     | st.text(max_size=200)

@@ -41,6 +41,16 @@ def test_nonsense_is_neither_wanted_without_end_nor_taken(tmp_path: Path) -> Non
     assert wanted_names.take(tmp_path) == {}
 
 
+def test_there_is_room_again_when_the_worker_has_taken_them(tmp_path: Path) -> None:
+    want = WantedNames(tmp_path)
+    for number in range(MOST):
+        want(f"Rua {number}")
+    want(STREET)
+    assert name_key(STREET) not in wanted_names.take(tmp_path)
+    want(STREET)
+    assert list(wanted_names.take(tmp_path)) == [name_key(STREET)]
+
+
 def test_a_full_disk_costs_a_line_in_the_log(tmp_path: Path) -> None:
     (tmp_path / wanted_names.FOLDER).write_text("no folder")
     WantedNames(tmp_path)(STREET)

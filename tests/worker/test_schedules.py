@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.factories import NOON, call_closed, call_opened, lead_saved, make_id, messages_by_state
+from tests.ura.test_rendering import Tone
 from ura import leads, outbox, receipts, rendering, users
-from ura.adapters import demo_inbox
+from ura.adapters import demo_inbox, tts
 from ura.adapters.demo_inbox import DemoInbox
 from ura.db import Sessions
 from ura.gateways import Outgoing
@@ -129,7 +130,36 @@ async def test_what_messages_said_is_deleted_after_its_days_and_their_receipts_s
 
 
 def test_the_file_of_waiting_names_is_the_one_that_rendering_writes() -> None:
-    assert schedules.PENDING == rendering.PENDING
+    assert (schedules.PENDING, schedules.NAMES) == (rendering.PENDING, rendering.NAMES)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_the_worker_renders_when_it_has_something_to_render(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At its start: names that wait, and names that were spoken once; nothing of that costs no process."""
+    programs: list[str] = []
+
+    async def note(program: str) -> None:
+        programs.append(program.split("rendering.")[1].split("(")[0])
+
+    async def stop(_seconds: float) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(schedules, "_in_a_process_of_its_own", note)
+    monkeypatch.setattr(asyncio, "sleep", stop)
+
+    async def turn() -> list[str]:
+        programs.clear()
+        with pytest.raises(asyncio.CancelledError):
+            await schedules.render_waiting_names(settings)
+        return programs
+
+    assert await turn() == []
+    await rendering.leave_for_later(settings, ["Vila Nova"])
+    assert await turn() == ["render_pending"]
+    await rendering.render_pending(settings, voice=tts.Voice([Tone()]))
+    assert await turn() == ["refresh_names"]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

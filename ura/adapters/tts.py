@@ -319,10 +319,16 @@ class Voice:
         self._failures: dict[str, int] = {}
         self._rests_until: dict[str, float] = {}
 
-    def synthesise(self, line: Line) -> Spoken:
-        """Spoken by the first engine that can. Raises EngineFailed, with every reason, when none can."""
+    def preferring(self, name: str) -> "Voice":
+        """The same engines, with this one before all but a person's recordings."""
+        order = sorted(self.engines, key=lambda engine: (engine.name != "recorded", engine.name != name))
+        return Voice(order, patience=self._patience, rest_s=self._rest_s, clock=self._clock)
+
+    def synthesise(self, line: Line, *, among: Sequence[Engine] | None = None) -> Spoken:
+        """Spoken by the first engine that can, of all or of those `among` them. Raises EngineFailed, with every
+        reason, when none can."""
         reasons = []
-        for engine in self.engines:
+        for engine in self.engines if among is None else among:
             voice = engine.voice(line)
             if not voice:
                 continue
