@@ -105,8 +105,8 @@ class Writer:
                     return await _plans(session, message)
             case "proof":
                 return _proof(message.payload)
-            case "protocol":
-                return _Told("protocol", {"protocol": message.payload["protocol"]})
+            case "protocol" | "dropped":
+                return _Told(message.kind, {"protocol": message.payload["protocol"]})
             case "outage_fixed" | "outage_known":
                 async with self._sessions() as session:
                     outage = await session.get(Outage, message.payload["outage_id"])

@@ -11,7 +11,20 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import billing, calls, erp_requests, events, leads, outages, outbox, queues, surveys, tickets, waiting_list
+from ura import (
+    billing,
+    calls,
+    dropped,
+    erp_requests,
+    events,
+    leads,
+    outages,
+    outbox,
+    queues,
+    surveys,
+    tickets,
+    waiting_list,
+)
 from ura.erp import SendChannel
 from ura.errors import BadInput
 from ura.journal import Record
@@ -66,6 +79,11 @@ async def apply_batch(session: AsyncSession, records: Iterable[Record]) -> None:
             await projection.write(session, rows[kind])
     bells = {bell: {"ids": list(ids)} for bell, ids in touched.items()}
     await events.ring(session, bells, now=datetime.now(UTC))
+
+
+async def _close_calls(session: AsyncSession, rows: Sequence[Row]) -> None:
+    await calls.close(session, rows)
+    await dropped.note(session, rows)
 
 
 # -- one record → one row --------------------------------------------------------------------------------------------
@@ -287,7 +305,7 @@ PROJECTIONS: dict[str, Projection] = {
     "call_step": Projection(_step, calls.add_steps, bell="calls", about="call_id"),
     "call_queued": Projection(_queued, calls.enter_queue, bell="calls"),
     "call_answered": Projection(_answered, calls.answer, bell="calls"),
-    "call_closed": Projection(_closed, calls.close, bell="calls"),
+    "call_closed": Projection(_closed, _close_calls, bell="calls"),
     "recording_saved": Projection(_recording, calls.add_recordings),
     "steps_answered": Projection(_steps_answered, _write_step_answers),
     "lead_saved": Projection(_lead, leads.save_leads, bell="leads"),

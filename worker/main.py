@@ -31,6 +31,7 @@ from worker.ami_events import BEAT_S, AmiEvents
 from worker.deliveries import Deliveries, Hours
 from worker.erp_requests import ErpRequests
 from worker.projector import Projector
+from worker.recovery import Recovering
 from worker.sales import Sales
 from worker.schedules import Housekeeping, every, render_waiting_names
 
@@ -117,8 +118,9 @@ async def serve(config: settings.Settings) -> None:
         requests.run(),
         ami.run(),
         housekeeping.run(),
+        Recovering(sessions, may_ring=hours.open_at, by=phone_channel(open_channels(config))).run(),
         render_waiting_names(config),
-        Sales(sessions).run(),
+        Sales(sessions, config).run(),
         every(BEAT_S, partial(beat, "worker")),
         figures.run(),
     )

@@ -62,6 +62,7 @@ SHORT: dict[str, tuple[str, dict[str, Any]]] = {
     "cancelled": ("proof", {"category": "cancellation", "protocol": PROTOCOL, "at": "2026-11-23T12:00-03:00"}),
     "other": ("proof", {"category": "complaint", "protocol": PROTOCOL, "at": "2026-11-23T12:00-03:00"}),
     "protocol": ("protocol", {"protocol": PROTOCOL}),
+    "dropped": ("dropped", {"protocol": PROTOCOL}),
     "granted": ("erp_result", erp_result("trust_unlock", {"verdict": "granted", "until": UNTIL})),
     "granted now": ("erp_result", erp_result("trust_unlock", {"verdict": "granted", "until": None})),
     "promise": ("erp_result", erp_result("promise", {"accepted": True, "on": "2026-12-01"})),
