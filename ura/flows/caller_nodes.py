@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from ura.flows.parts import Asking, BaseNode, Declinable, NodeKey, Part, PromptKey, Retry, Wording
+from ura.flows.parts import Asking, BaseNode, Declinable, FactPath, NodeKey, Part, PromptKey, Retry, Wording
 from ura.privacy import Wish
 
 PRESS = Field(
@@ -138,6 +138,15 @@ class Outage(Declinable):
     type: Literal["outage"] = "outage"
     wording: OutageWording = OutageWording()
     on: OutageEdges
+
+
+class HearOutage(BaseNode):
+    """Ties the call to the outage of the fact `of` (a `outage_for_caller`), before it is told: whoever hangs up on
+    hearing it has called about it, too."""
+
+    type: Literal["hear_outage"] = "hear_outage"
+    of: FactPath
+    next: NodeKey
 
 
 class SessionWording(Wording):
@@ -300,6 +309,7 @@ class UnlockWording(Wording):
     before the day at whose end it is over, `…_now` when it is not known until when."""
 
     confirm: PromptKey = "unlock.confirm"  # "Posso liberar agora, em confiança. … Sim, um. Não, dois."
+    later: PromptKey = "unlock.later"  # "O sistema não respondeu agora … Posso deixar o pedido anotado? …"
     granted: PromptKey = "unlock.granted"
     granted_day: PromptKey = "unlock.granted_day"
     granted_now: PromptKey = "unlock.granted_now"
@@ -324,7 +334,8 @@ class UnlockEdges(Part):
 
 class TrustUnlock(Declinable, AsksErp):
     """Unlocks the fact `contract` on trust. First it is asked whether that may be, and why not is spoken; then the
-    caller agrees (it is given once in a while only); then it is done, and until when is spoken."""
+    caller agrees (it is given once in a while only); then it is done, and until when is spoken. While nobody can say
+    whether it may be, the caller may leave the wish (`later`)."""
 
     type: Literal["trust_unlock"] = "trust_unlock"
     wish: ClassVar[Wish | None] = Wish.UNLOCK

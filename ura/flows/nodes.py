@@ -29,6 +29,7 @@ from ura.flows.caller_nodes import (
     Diagnose,
     Dispute,
     ErpTicket,
+    HearOutage,
     Identify,
     Invoices,
     Outage,
@@ -506,6 +507,7 @@ Node = Annotated[
     | End
     | Identify
     | Diagnose
+    | HearOutage
     | Outage
     | SessionReset
     | ErpTicket

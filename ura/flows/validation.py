@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from ura import privacy
 from ura.flows import law, mistakes
-from ura.flows.caller_nodes import ErpTicket, Identify, Invoices, Outage
+from ura.flows.caller_nodes import ErpTicket, HearOutage, Identify, Invoices, Outage
 from ura.flows.engine.compiled import compile_flow
 from ura.flows.facts import FIRST_FACTS
 from ura.flows.graph import Edge, Graph
@@ -289,6 +289,8 @@ def _used(node: BaseNode) -> Iterator[str]:
         yield from (arg.fact for arg in node.args.values() if isinstance(arg, FactRef))
     if isinstance(node, Say):
         yield from (value.fact for value in node.sets.values() if isinstance(value, FactRef))
+    if isinstance(node, HearOutage):
+        yield node.of
     if isinstance(node, Outage):
         yield "outage"
 
