@@ -4,7 +4,8 @@ import asyncio
 import os
 import random
 import signal
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ura import journal
 from ura.db import Sessions, make_engine, make_sessions
 from ura.journal import Journal
 from ura.models import Call, CallStep, Ticket
+from ura.models.journal_offset import JournalOffset
 from worker.projector import LOOK_FOR_DEAD_EVERY, TOGETHER_S, Projector
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC).isoformat()
@@ -194,6 +196,86 @@ async def test_a_database_that_is_away_is_waited_for(sessions: Sessions, databas
     await asyncio.gather(running, return_exceptions=True)
     await away.dispose()
     writer.close()
+
+
+A_DAY, WRITERS = 24 * 60, 3  # a call a minute
+
+
+async def test_a_day_without_a_database_is_drained_whole_in_order_and_once(
+    sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R37. Three workers' files, many each; every tenth call went on with another worker, and each queued twice. Who
+    drains is started again and again, and is given some files a second time under another name."""
+    monkeypatch.setattr(journal, "ROTATE_AT_BYTES", 80_000)
+    monkeypatch.setattr(journal, "READ_AT_MOST_BYTES", 30_000)
+    folder, began = tmp_path / "journal", datetime(2026, 11, 22, tzinfo=UTC)
+    writers, lines = [Journal(folder, f"agi{number}") for number in range(WRITERS)], 0
+    for number in range(A_DAY):
+        first, then = writers[number % WRITERS], writers[(number + (number % 10 == 0)) % WRITERS]
+        moment = began + timedelta(minutes=number)
+        told = [
+            (first, "call_opened", _call_id(number), {**_opened(number), "opened_at": moment.isoformat()}),
+            *((then if seq else first, *_step(number, seq, moment)) for seq in range(3)),
+            (first, "call_queued", _call_id(number), _queued(number, "l1", moment, 40)),
+            (then, "ticket_opened", f"{number:032x}", {**_ticket(number), "at": moment.isoformat()}),
+            (then, "call_queued", _call_id(number), _queued(number, "vendas", moment, 50)),
+            (then, "call_closed", _call_id(number), _closed(number, moment)),
+        ]
+        for writer, kind, key, data in told:
+            writer.append(kind, key, data)
+        lines += len(told)
+        if number % 20 == 0:
+            for writer in writers:
+                await writer.sync()
+    files = journal.files(folder)
+    assert min(sum(file.name.startswith(f"agi{number}-") for file in files) for number in range(WRITERS)) >= 3
+    assert journal.waiting(folder, {}) == lines == A_DAY * 8  # what the panel says
+    for file in files[::4]:  # as a restored disk might have them
+        (folder / f"again-1-{file.name.rsplit('-', 1)[1]}").write_bytes(file.read_bytes())
+    for writer in writers:
+        writer.close()
+
+    left = [journal.waiting(folder, {})]
+    while left[-1]:
+        projector = Projector(folder, sessions)
+        for _ in range(4):
+            await projector.step()
+        async with sessions() as session:
+            offsets = {row.file: row.offset for row in await session.scalars(select(JournalOffset))}
+        left.append(journal.waiting(folder, offsets))
+        assert left[-1] < left[-2]
+    await Projector(
+        folder, sessions
+    ).step()  # which finds that nothing is left in them, and that their writers are gone
+
+    assert await _counts(sessions) == (A_DAY, 3 * A_DAY, A_DAY)
+    async with sessions() as session:
+        calls = list(await session.scalars(select(Call).order_by(Call.opened_at)))
+        steps = list(await session.scalars(select(CallStep).order_by(CallStep.call_id, CallStep.seq)))
+        numbers = set(await session.scalars(select(Ticket.protocol)))
+    assert [call.id for call in calls] == [_call_id(number) for number in range(A_DAY)]
+    assert {(call.queue, str(call.outcome), call.last_node) for call in calls} == {("vendas", "done", "end")}
+    assert all(call.ended_at - call.opened_at == timedelta(minutes=1) for call in calls if call.ended_at)
+    assert all(call.ended_at for call in calls)
+    assert [(step.call_id, step.seq) for step in steps] == [(call.id, seq) for call in calls for seq in range(3)]
+    assert all(early.at <= late.at for early, late in pairwise(steps))
+    assert len(numbers) == A_DAY
+    assert list(folder.iterdir()) == []
+
+
+def _step(number: int, seq: int, moment: datetime) -> tuple[str, str, dict[str, Any]]:
+    at = (moment + timedelta(seconds=10 * seq)).isoformat()
+    data = {"call_id": _call_id(number), "seq": seq, "node": "menu", "event": "digits", "detail": {}, "at": at}
+    return "call_step", f"{_call_id(number)}:{seq}", data
+
+
+def _queued(number: int, queue: str, moment: datetime, after_s: int) -> dict[str, Any]:
+    return {"call_id": _call_id(number), "queue": queue, "at": (moment + timedelta(seconds=after_s)).isoformat()}
+
+
+def _closed(number: int, moment: datetime) -> dict[str, Any]:
+    ended_at = (moment + timedelta(minutes=1)).isoformat()
+    return {"call_id": _call_id(number), "outcome": "done", "ended_at": ended_at, "last_node": "end"}
 
 
 def _project_until_killed(folder: Path, url: str) -> None:
