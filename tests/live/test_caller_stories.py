@@ -192,7 +192,7 @@ async def nothing_untrue(house: House, phone: Caller, person: str) -> Told:
     """What is not known is said to be not known, and there is a way on without it."""
     told = await stories.ring(house, phone, person)
     await told.dials(stories.BILLING)
-    await told.hears("identify.failed", "billing.menu")
+    await told.hears("identify.failed", stories.MINE)
     told.never("identify.how", "identify.not_found", "identify.street", "invoices.", "diagnose.")
     await told.call.hang_up()
     return told

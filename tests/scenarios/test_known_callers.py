@@ -6,6 +6,7 @@ telephone is missing, and the clock stands at ten on a Monday.
 
 import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sqlalchemy import select
 from prosa.demo_house import DemoHouse
 from tests.fake_erp import FakeErp
 from tests.scenarios.story import MONDAY_10H, PROTOCOL, SUNDAY_02H, Told, tell
+from ura import tickets
 from ura.billing import may_remind
 from ura.db import Sessions
 from ura.models import Category, ErpRequest, ErpRequestState, OutageCall, Ticket, Tier, TrustUnlock
@@ -132,6 +134,16 @@ async def test_who_is_blocked_is_taken_to_what_unblocks(ring: Ring, sessions: Se
         assert len((await session.scalars(select(TrustUnlock).where(TrustUnlock.contract_ref == "2"))).all()) == 1
 
 
+async def test_who_is_blocked_and_waits_for_us_hears_of_that_first(ring: Ring, sessions: Sessions) -> None:
+    await ring("x", OTAVIO)
+    async with sessions.begin() as session:
+        row = {"id": "f" * 32, "protocol": PROTOCOL, "call_id": None, "category": Category.SUPPORT, "summary": ""}
+        whose = {"phone": OTAVIO, "queue": "l1", "contract_ref": "2", "opened_at": MONDAY_10H.replace(tzinfo=UTC)}
+        await tickets.open_tickets(session, [row | whose | {"opened_by": "ana"}])
+    told = await ring(keys(SUPPORT, YES, "2", "2", YES), OTAVIO)
+    told.hears("diagnose.blocked", "service.ticket", "service.ask", "billing.mine", "unlock.confirm")
+
+
 async def test_who_is_suspended_for_another_reason_finds_a_person(ring: Ring) -> None:
     told = await ring(keys(SUPPORT, YES), MIRELA)
     told.hears("diagnose.suspended", "person.transferring")
@@ -178,6 +190,15 @@ async def test_who_cut_the_outage_short_is_told_of_it_when_it_matters(ring: Ring
 async def test_nobody_else_hears_of_the_outage(ring: Ring, caller: str) -> None:
     told = await ring("x", caller)
     assert not any(key.startswith("outage.") for key in told.heard)
+
+
+async def test_who_hangs_up_on_hearing_of_an_outage_has_called_about_it(ring: Ring, sessions: Sessions) -> None:
+    told = await ring(keys("!", "!x"), IVONE)
+    assert told.heard[-1] == "outage.nearby"
+    async with sessions() as session:
+        heard = (await session.scalars(select(OutageCall))).one()
+    assert (heard.call_id, heard.wants_news) == (f"{1:032x}", False)
+    assert heard.contract_id
 
 
 async def test_who_hangs_up_on_the_outage_has_called_about_it(ring: Ring, sessions: Sessions) -> None:
@@ -323,17 +344,57 @@ async def test_who_waits_for_us_is_spoken_to_about_that_first(ring: Ring) -> Non
 # -- the provider's system is away
 
 
-@pytest.mark.parametrize("what", [SUPPORT, BILLING])
-async def test_a_system_that_is_down_is_said_and_there_is_a_way_on(ring: Ring, what: str) -> None:
-    told = await ring(keys(what), CELIA, erp=FakeErp(down=True))
-    told.hears("identify.failed", "support.menu" if what == SUPPORT else "billing.menu")
+async def test_a_system_that_is_down_is_said_and_support_needs_none(ring: Ring) -> None:
+    told = await ring(keys(SUPPORT), CELIA, erp=FakeErp(down=True))
+    told.hears("identify.failed", "support.menu")
+
+
+@pytest.mark.parametrize(("key", "wanted"), [("1", "a fatura"), ("2", "a liberação"), ("3", "um dia de pagamento")])
+async def test_what_somebody_wanted_while_the_system_was_down_is_noted_with_the_protocol(
+    ring: Ring, key: str, wanted: str
+) -> None:
+    told = await ring(keys(BILLING, key), CELIA, erp=FakeErp(down=True))
+    told.hears("identify.failed", "billing.mine", "noted.done", "protocol.intro", "end.anything_else")
     assert "invoices.none" not in told.heard
+    (ticket,) = told.stored("ticket_opened")
+    assert (ticket["phone"], ticket["protocol"], ticket["category"]) == (CELIA, PROTOCOL, "billing")
+    assert wanted in ticket["summary"]
 
 
-async def test_an_error_is_never_no_debt(ring: Ring) -> None:
+async def test_who_hides_the_number_is_asked_for_one_before_anything_is_noted(ring: Ring) -> None:
+    told = await ring(keys(BILLING, "1", CELIAS_CPF, "1", "11955550103"), "", erp=FakeErp(down=True))
+    told.hears("identify.how", "identify.failed", "billing.mine", "person.number", "noted.done")
+    assert [ticket["phone"] for ticket in told.stored("ticket_opened")] == [CELIA]
+
+
+async def test_questions_that_need_no_system_are_answered_while_it_is_down(ring: Ring) -> None:
+    told = await ring(keys(BILLING, "4", "1"), CELIA, erp=FakeErp(down=True))
+    told.hears("identify.failed", "billing.mine", "billing.menu", "billing.due_dates")
+
+
+async def test_an_error_is_never_no_debt_and_the_second_copy_is_noted(ring: Ring) -> None:
     told = await ring(keys(BILLING, YES, "1"), CELIA, fails=["open_invoices"])
-    told.hears("invoices.failed", "person.transferring")
+    told.hears("invoices.failed", "noted.done", "protocol.intro", "end.anything_else")
     assert "invoices.none" not in told.heard
+    (ticket,) = told.stored("ticket_opened")
+    assert (ticket["protocol"], ticket["contract_id"]) == (PROTOCOL, "3")
+
+
+async def test_an_unlock_is_asked_for_later_when_nobody_can_say_whether_it_may_be(
+    ring: Ring, sessions: Sessions
+) -> None:
+    erp = FakeErp()
+
+    async def fails(operation: str) -> None:
+        erp.down = "unlock" in operation
+
+    erp.takes = fails
+    told = await ring(keys(BILLING, YES, "2", YES), OTAVIO, erp=erp, fails=["service_first"])
+    told.hears("unlock.later", "unlock.queued", "protocol.intro")
+    assert "unlock.confirm" not in told.heard, "it is not known whether it can be done"
+    async with sessions() as session:
+        request = (await session.scalars(select(ErpRequest))).one()
+    assert (request.state, request.args["contract_id"]) == (ErpRequestState.QUEUED, "2002")
 
 
 async def test_a_system_that_fails_at_the_unlock_queues_the_wish_with_the_protocol(

@@ -40,19 +40,24 @@ async def session_back(callers: Callers, args: Args) -> dict[str, Json]:
 
 
 async def outage_for_caller(callers: Callers, args: Args) -> dict[str, Json]:
-    """Before anybody was asked anything: the number alone. Most of the time there is no outage, and no question."""
+    """Before anybody was asked anything: the number alone. Most of the time there is no outage, and no question.
+
+    Told only when whatever contract the call is about, it is touched, and by the same one; else `identify` comes first.
+    `contract_id`: the first of them.
+    """
+    nothing: dict[str, Json] = {"outage": None}
     if not await callers.is_outage_anywhere():
-        return {"outage": None}
+        return nothing
     now = callers.now()
     contracts = [each for known in await callers.of_number(str(args["caller"] or "")) for each in known.contracts]
-    if not contracts:
-        return {"outage": None}
     async with callers.house.sessions() as session:
-        for contract in contracts:
-            if found := await outages.find_for(session, contract, now=now):
-                ends_at = found.ends_at if found.ends_at and found.ends_at > now else None
-                return {"outage": _outage(callers, OutageFacts(found.id, found.cause, found.started_at, ends_at))}
-    return {"outage": None}
+        touching = [await outages.find_for(session, contract, now=now) for contract in contracts]
+    found = touching[0] if touching else None
+    if found is None or any(other is None or other.id != found.id for other in touching):
+        return nothing
+    ends_at = found.ends_at if found.ends_at and found.ends_at > now else None
+    facts = OutageFacts(found.id, found.cause, found.started_at, ends_at)
+    return {"outage": _outage(callers, facts), "contract_id": contracts[0].id}
 
 
 def _outage(callers: Callers, found: OutageFacts | None) -> dict[str, Json] | None:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.factories import NOON, later
-from tests.ura.caller_lookups.world import HELENA, IVONE, STRANGER, Network, World, outage_at
+from tests.ura.caller_lookups.world import HELENA, IVONE, RAUL, STRANGER, Network, World, outage_at
 from ura.caller_lookups.callers import OUTAGES_KEPT
 from ura.db import Sessions
 from ura.errors import Unavailable
@@ -48,8 +48,24 @@ async def test_an_outage_is_known_by_the_number_to_exactly_whom_it_touches(world
     world.now += timedelta(milliseconds=1)
     found = await world.ask("outage_for_caller", {"caller": IVONE})
     assert found["outage"] == {"id": outage_id, "cause_prompt": "outage.fibre_cut", "ends_at": "2026-11-23T15:00"}
+    assert found["contract_id"] == (await world.known(IVONE))["contract_id"]
     for phone in (HELENA, STRANGER, ""):
         assert await world.ask("outage_for_caller", {"caller": phone}) == nothing
+
+
+async def test_of_two_contracts_both_are_touched_or_nothing_is_said_before_it_is_clear_which(
+    world: World, sessions: Sessions
+) -> None:
+    """RAUL has two: what is down at one of them may be nothing to this call."""
+    (raul,) = (await world.erp.find_by_phone(RAUL)).value
+    here, there = (await world.erp.list_contracts(raul.id)).value
+    await outage_at(sessions, Scope(neighbourhood=here.neighbourhood, city=here.city))
+    assert await world.ask("outage_for_caller", {"caller": RAUL}) == {"outage": None}
+    await outage_at(sessions, Scope(neighbourhood=there.neighbourhood, city=there.city))
+    assert await world.ask("outage_for_caller", {"caller": RAUL}) == {"outage": None}, "two outages: which of them?"
+    everywhere = [Scope(neighbourhood=each.neighbourhood, city=each.city) for each in (here, there)]
+    outage_id = await outage_at(sessions, *everywhere, hours=9)
+    assert (await world.ask("outage_for_caller", {"caller": RAUL}))["outage"]["id"] == outage_id
 
 
 async def test_an_estimate_that_has_passed_is_not_told(world: World, sessions: Sessions) -> None:

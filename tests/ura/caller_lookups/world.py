@@ -100,12 +100,12 @@ class World:
         return {"subscriber_id": found["subscriber"]["id"], "contract_id": found["contracts"][0]["id"]}
 
 
-async def outage_at(sessions: Sessions, scope: Scope, *, hours: float | None = 3) -> str:
+async def outage_at(sessions: Sessions, *scopes: Scope, hours: float | None = 3) -> str:
     async with sessions.begin() as session:
         opened = await outages.open_outage(
             session,
             cause=Cause.FIBRE_CUT,
-            scopes=[scope],
+            scopes=scopes,
             started_at=NOON - timedelta(hours=1),
             ends_at=None if hours is None else NOON + timedelta(hours=hours),
             opened_by="noc",

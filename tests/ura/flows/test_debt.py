@@ -11,7 +11,7 @@ from ura.flows.events import ActDone, ActFailed, LookupDone, LookupFailed
 
 Json = Any
 UNLOCK_EDGES = ("granted", "refused", "declined", "queued", "failed")
-PROMISE_EDGES = ("promised", "refused", "declined", "queued", "failed")
+PROMISE_EDGES = ("promised", "refused", "declined", "queued", "failed", "unsupported")
 TELL = ABOUT | {"tell": "+5516999990000"}
 REFUSALS = ["used_this_period", "not_blocked", "blocked_other_reason", "policy_refused", "unknown_contract"]
 
@@ -115,10 +115,21 @@ def test_who_does_not_agree_is_not_unlocked() -> None:
     assert talk.prompts == ["say.declined"]
 
 
-def test_a_system_that_is_away_is_said_and_nobody_unknown_is_unlocked() -> None:
+def test_while_nobody_can_say_whether_it_may_be_the_wish_can_be_left() -> None:
     talk = at("trust_unlock", *UNLOCK_EDGES)
     talk.hears(LookupFailed("may_unlock", "x"))
-    assert talk.prompts == ["say.failed"]
+    assert talk.prompts == ["unlock.later"]
+    talk.press("1")
+    assert isinstance(talk.effect, Act)
+    assert talk.effect.args == {"operation": "trust_unlock", "args": TELL}
+    assert wished(talk, {"state": "queued", "result": None}).prompts == ["say.queued"]
+
+
+def test_who_wants_to_leave_nothing_goes_on_and_nobody_unknown_is_unlocked() -> None:
+    talk = at("trust_unlock", *UNLOCK_EDGES)
+    talk.hears(LookupFailed("may_unlock", "x"))
+    talk.press("2")
+    assert talk.prompts == ["say.declined"]
     assert at("trust_unlock", *UNLOCK_EDGES, contract=None).prompts == ["say.failed"]
 
 
@@ -154,7 +165,7 @@ def test_a_promise_is_a_day_of_the_menu_that_the_system_accepts() -> None:
         ({"state": "done", "result": {"accepted": False, "on": "2026-11-25"}}, "refused"),
         ({"state": "queued", "result": None}, "queued"),
         ({"state": "failed", "result": None}, "failed"),
-        ({"state": "done", "result": {"unsupported": True}}, "failed"),
+        ({"state": "done", "result": {"unsupported": True}}, "unsupported"),
     ],
 )
 def test_a_promise_that_was_not_taken_is_told_so(answer: dict[str, Json], edge: str) -> None:
@@ -172,6 +183,14 @@ def test_no_day_or_no_word_declines() -> None:
     talk = promising()
     talk.silence(2)
     assert talk.prompts == ["say.declined"]
+
+
+def test_no_day_is_offered_where_none_can_be_agreed() -> None:
+    talk = promising()
+    assert talk.asked
+    talk = at("promise", *PROMISE_EDGES)
+    talk.hears(LookupDone("promise_days", {"unsupported": True, "days": []}))
+    assert talk.prompts == ["say.unsupported"]
 
 
 def test_a_promise_needs_a_document_and_a_day() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.ura.flows.making import Talk, make_flow, say
 from ura.flows.effects import Act, Collect, Lookup, Play
-from ura.flows.events import ActDone, ActFailed, LookupDone, LookupFailed
+from ura.flows.events import ActDone, ActFailed, Event, LookupDone, LookupFailed
 
 Json = Any
 KNOWN = {"subscriber": {"id": "s1", "level": "number"}, "contract": {"id": "c1"}}
@@ -71,6 +71,17 @@ def test_an_outage_is_told_with_cause_and_estimate_after_the_call_was_tied_to_it
     assert talk.prompts == ["outage.intro", "<name outage.fibre_cut>", "outage.estimate", "<moment 2026-11-22T14:00>"]
     talk.played()
     assert talk.prompts == ["outage.offer"]
+
+
+@pytest.mark.parametrize("event", [ActDone("hear_outage", {}), ActFailed("hear_outage", "x")])
+def test_a_call_is_tied_to_the_outage_of_its_number_before_it_is_told(event: Event) -> None:
+    """Who hangs up on hearing it is counted; a full disk keeps nobody from hearing it."""
+    flow = make_flow({"key": "it", "type": "hear_outage", "of": "nearby", "next": "told"}, say("told", "goodbye"))
+    talk = Talk(flow, nearby={"outage": {"id": "o1"}, "contract_id": "c1"})
+    assert talk.effect == Act("hear_outage", {"outage_id": "o1", "contract_id": "c1"}, "it:hear_outage:1")
+    talk.hears(event)
+    assert talk.prompts == ["say.told"]
+    assert Talk(flow, nearby={"outage": None}).prompts == ["say.told"]
 
 
 def test_an_outage_that_was_told_in_this_call_is_only_called_to_mind() -> None:

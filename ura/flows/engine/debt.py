@@ -16,13 +16,15 @@ NONE_OF_THESE = "8"
 LAST_MINUTE = "23:59"  # of a day: nobody needs to hear it
 
 
-# -- trust unlock: "" (may I?) → confirm → wished → waiting → told
+# -- trust unlock: "" (may I?) → confirm | later → wished → waiting → told
 
 
 def put_unlock(c: Cursor, node: TrustUnlock) -> Move:
     match c.phase:
         case "confirm":
             return c.ask(node, (node.wording.confirm,))
+        case "later":
+            return c.ask(node, (node.wording.later,))
         case "wished" | "waiting":
             return put_wish(c, node)
         case "told":
@@ -74,8 +76,9 @@ def hear_unlock(c: Cursor, node: TrustUnlock, event: Event) -> Move | None:
                 return put_unlock(c, node)
             # Nothing was done yet: "granted" cannot be the answer to a question.
             return _tell(c, node, result) if result.get("verdict") != "granted" else c.to(node.on.failed)
-        case LookupFailed() if not c.phase:
-            return c.to(node.on.failed)
+        case LookupFailed() if not c.phase:  # who does it asks whether it may be, too
+            c.turn("later")
+            return put_unlock(c, node)
     match hear_wish(c, node, event):
         case Settled("done", result):
             return _tell(c, node, result)
@@ -123,6 +126,8 @@ def hear_promise(c: Cursor, node: Promise, event: Event) -> Move | None:
         return c.to(node.on.promised)
     match event:
         case LookupDone("promise_days", result) if not c.phase:
+            if result.get("unsupported"):
+                return c.to(node.on.unsupported or node.on.failed)
             days = result.get("days")
             if not (isinstance(days, list) and days):
                 return c.to(node.on.failed)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from ura.flows.caller_nodes import Diagnose, ErpTicket, Outage, SessionReset
+from ura.flows.caller_nodes import Diagnose, ErpTicket, HearOutage, Outage, SessionReset
 from ura.flows.effects import Lookup, Play, Prompt, Spoken
 from ura.flows.engine.cursor import Cursor, Handler, Move
 from ura.flows.engine.knowing import about, erp_lookup, may
@@ -36,6 +36,21 @@ def hear_diagnose(c: Cursor, node: Diagnose, event: Event) -> Move | None:
             return c.to(getattr(node.on, verdict))
         case LookupFailed():
             return c.to(node.on.failed)
+    return None
+
+
+# -- outage, before anybody was identified
+
+
+def put_tie(c: Cursor, node: HearOutage) -> Move:
+    told = {"outage_id": c.fact(f"{node.of}.outage.id"), "contract_id": c.fact(f"{node.of}.contract_id")}
+    return c.act("hear_outage", told) if told["outage_id"] else c.to(node.next)
+
+
+def hear_tie(c: Cursor, node: HearOutage, event: Event) -> Move | None:
+    match event:
+        case ActDone() | ActFailed():  # for our records only
+            return c.to(node.next)
     return None
 
 
@@ -231,6 +246,7 @@ def _until(c: Cursor) -> str | None:
 
 HANDLERS: dict[type[BaseNode], Handler] = {
     Diagnose: Handler(put_diagnose, hear_diagnose),
+    HearOutage: Handler(put_tie, hear_tie),
     Outage: Handler(put_outage, hear_outage, answer_outage),
     SessionReset: Handler(put_session, hear_session, answer_session),
     ErpTicket: Handler(put_ticket, hear_ticket),
