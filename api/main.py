@@ -38,9 +38,11 @@ from api.routes import (
     panel_hours,
     panel_messages,
     panel_outages,
+    panel_reports,
     panel_waiting_list,
     recordings,
     reference,
+    reports,
     tickets,
     waiting_list,
 )
@@ -114,6 +116,7 @@ def build(config: Settings) -> FastAPI:
     api.include_router(messages.opt_out_router)
     api.include_router(entry.router)
     api.include_router(hours.router)
+    api.include_router(reports.router)
     api.include_router(reference.router)
     app.include_router(api)
     app.include_router(panel.router)
@@ -122,6 +125,7 @@ def build(config: Settings) -> FastAPI:
     app.include_router(panel_entry.router)
     app.include_router(panel_messages.router)
     app.include_router(panel_hours.router)
+    app.include_router(panel_reports.router)
     app.include_router(panel_waiting_list.router)
     app.include_router(health.metrics_router)
     app.include_router(hooks.router)

@@ -52,6 +52,7 @@ class Permission(StrEnum):
     ENTRY_READ = "entry:read"
     ENTRY_WRITE = "entry:write"
     CALLERS_BLOCK = "callers:block"
+    REPORTS_READ = "reports:read"
     HEALTH_READ = "health:read"
     METRICS_READ = "metrics:read"
     PANEL_USE = "panel:use"
@@ -73,7 +74,7 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     # Technicians keep the network: they never see a customer's number, nor hear a customer.
     Role.TECHNICIAN: _EVERYBODY | {_P.TICKETS_WRITE, _P.OUTAGES_WRITE, _P.HEALTH_READ},
     # Owners see figures and paths, masked, and change nothing.
-    Role.OWNER: _EVERYBODY | {_P.LEADS_READ, _P.FLOWS_READ, _P.HEALTH_READ},
+    Role.OWNER: _EVERYBODY | {_P.LEADS_READ, _P.FLOWS_READ, _P.HEALTH_READ, _P.REPORTS_READ},
 }
 
 
