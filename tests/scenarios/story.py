@@ -5,8 +5,8 @@
     assert told.stored("lead_saved")[-1]["status"] == "abandoned"
 
 Keys: one entry an answer, commas between; nothing between two commas is silence; `x` hangs up; `!9` (or `!x`) comes
-while something is only being spoken; a number answers a recording with so many seconds, `12+9` ends it with a key.
-After the last entry: silence.
+at once, also while something is only being spoken; a number answers a recording with so many seconds, `12+9` ends it
+with a key. After the last entry: silence.
 """
 
 import asyncio
@@ -95,7 +95,7 @@ class Caller(OneAfterTheOther):
         return Recording(float(said or 0), key if key in ends else "")
 
     def _next(self) -> str:
-        entry = self.keys.pop(0) if self.keys else ""
+        entry = self.keys.pop(0).removeprefix("!") if self.keys else ""
         if entry == "x":
             self._leave()
         return entry

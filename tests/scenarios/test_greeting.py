@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.story import tell
+from tests.scenarios.story import durations, tell
 from ura.flows.facts import FIRST_FACTS
 
 CHOICES = ["1", "2", "3", "4", "5"]
@@ -101,6 +101,33 @@ async def test_a_second_call_within_two_hours_hears_short_sentences_and_the_pers
 
     assert told.heard[:2] == ["greeting.again", "menu.main.short"]
     assert told.queues == ["l1"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "short"),
+    [
+        ("1,1,1", ["choose.method"]),
+        ("1,1,1,2", ["choose.letters"]),
+        ("1,1,1,1", ["choose.not_listed"]),
+        ("1,1,1,2,7256#,1", ["plans.send", "plans.sales", "plans.done"]),
+        ("2", ["identify.how"]),
+        ("2,4,1", ["steps.keys"]),
+        ("2,4,4", ["steps.keys_look"]),
+    ],
+)
+async def test_who_calls_again_hears_the_short_words_at_every_question_and_the_long_ones_by_zero(
+    keys: str, short: list[str], tmp_path: Path
+) -> None:
+    long = (await tell(keys, tmp_path / "first")).heard
+    again = (await tell(f"{keys},0", tmp_path / "again", repeat_call=True)).heard
+
+    for key in short:
+        assert key in long
+        assert f"{key}.short" in again
+        assert durations()[f"{key}.short"] < durations()[key]
+    assert "menu.keys.short" in again
+    last = short[-1]
+    assert again.index(f"{last}.short") < again.index(last), "zero says it in full"
 
 
 async def test_a_hang_up_closes_the_record_once(tmp_path: Path) -> None:

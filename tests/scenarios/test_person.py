@@ -38,6 +38,44 @@ async def test_a_callback_is_promised_not_before_opening(tmp_path: Path) -> None
     assert callback["not_before"].startswith("2026-11-23T08:00")
 
 
+@pytest.mark.parametrize("key", ["9", "!9"], ids=["who listens", "who does not"])
+@pytest.mark.parametrize("times", [3, 12, 80])
+async def test_who_insists_at_night_is_called_back_and_hears_three_times_at_most_that_nobody_is_there(
+    times: int, key: str, tmp_path: Path
+) -> None:
+    told = await tell(",".join([key] * times), tmp_path, now=SUNDAY_02H)
+
+    assert told.heard.count("person.closed") + told.heard.count("person.insists") <= 3
+    [callback] = told.stored("callback_requested")
+    assert callback["phone"] == MARIA
+    assert told.caller.heard_s < 70
+    assert told.outcome == "done"
+
+
+async def test_zero_again_and_again_at_night_is_called_back_too(tmp_path: Path) -> None:
+    told = await tell(",".join(["0"] * 12), tmp_path, now=SUNDAY_02H)
+
+    told.hears("menu.main", "person.insists", "end.thanks")
+    assert len(told.stored("callback_requested")) == 1
+
+
+async def test_who_insists_without_a_number_hears_the_short_offers_and_then_the_protocol(tmp_path: Path) -> None:
+    told = await tell(",".join(["9"] * 12), tmp_path, now=SUNDAY_02H, caller=HIDDEN)
+
+    assert told.heard.count("person.closed") <= 3
+    told.hears("person.offers", "person.offers.short", "person.registered")
+    assert told.heard.count("person.offers") <= 3
+    assert told.caller.heard_s < 90
+    assert told.outcome == "done"
+
+
+async def test_a_callback_that_cannot_be_written_down_is_not_promised_to_who_insists(tmp_path: Path) -> None:
+    told = await tell("9,9,9,9", tmp_path, now=SUNDAY_02H, fails=["request_callback"], queues_give_back=["empty"])
+
+    assert "person.insists" not in told.heard
+    told.hears("person.callback_failed", "person.last_try")
+
+
 async def test_a_message_is_recorded_and_becomes_a_ticket(tmp_path: Path) -> None:
     told = await tell("9,2,12", tmp_path, now=SUNDAY_02H)
 

@@ -155,7 +155,7 @@ async def test_first_letters_find_the_neighbourhood(tmp_path: Path) -> None:
 async def test_letters_that_find_nothing_are_asked_again_then_there_is_a_way_on(tmp_path: Path) -> None:
     told = await tell(f"{HOME},{CAMPO_BELO},{LETTERS},999#,888#,777#,2", tmp_path)
 
-    told.hears("choose.letters", "choose.letters_none", "choose.letters", "sales.not_found", "sales.transferring")
+    told.hears("choose.letters", "choose.letters_none", "choose.letters.short", "sales.not_found", "sales.transferring")
     assert told.queues == ["vendas"]
 
 

@@ -69,11 +69,28 @@ def test_menus_have_at_most_six_choices() -> None:
             assert len(node.choices) <= 6, key
 
 
+OPTICAL = re.compile(
+    r"(?=.*\bcabos?\b(?! de (rede|energia|força)))(?=.*\b(tir|deslig|solt|desconect|desplug|remov|pux|dobr)[a-zê]*\b)",
+    re.IGNORECASE,
+)  # a cable, which may be the fibre, and a word for taking it out; a network or power cable is another thing
+
+
+def test_the_law_of_the_fibre_sees_cables_that_are_not_called_so() -> None:
+    for bad in ("Tire o cabo fininho.", "Agora desligue todos os cabos.", "Solte o cabo amarelo e encaixe de novo."):
+        assert OPTICAL.search(bad), bad
+    for fine in (
+        "Tire só a fonte da tomada.",
+        "Ligue o computador com um cabo.",
+        "Solte o cabo de rede e encaixe de novo.",
+    ):
+        assert not OPTICAL.search(fine), fine
+
+
 def test_the_fibre_is_only_ever_named_to_be_left_alone() -> None:
     """Nobody is told to unplug it: each sentence with the fibre in it says not to, or that it stays."""
     for key, text in CATALOGUE.items():
         for sentence in re.split(r"(?<=[.!?])\s", text):
-            if "fibra" in sentence:
+            if "fibra" in sentence or OPTICAL.search(sentence):
                 assert re.search(r"\b[Nn]ão (mexa|solte)\b|fica como está", sentence), f"{key}: {sentence}"
 
 

@@ -40,11 +40,13 @@ class IdentifyWording(Wording):
     street_keys: PromptKey = "identify.street_keys"  # "É sobre ele? Sim, digite um. Não, digite dois."
     tail: PromptKey = "identify.tail"  # "Contrato de final", before digits, where no street can be spoken
     how: PromptKey = "identify.how"  # "CPF, digite um. CNPJ, dois. Número do contrato, três. …"
+    how_short: PromptKey = "identify.how.short"
     cpf: PromptKey = "identify.cpf"
     cnpj: PromptKey = "identify.cnpj"
     contract: PromptKey = "identify.contract"
     not_found: PromptKey = "identify.not_found"  # unknown, malformed, locked: the same sentence
     factor: PromptKey = "identify.factor"  # "… o ano de nascimento … ou os quatro últimos números de um telefone …"
+    factor_short: PromptKey = "identify.factor.short"
     factor_company: PromptKey = "identify.factor_company"
     factor_wrong: PromptKey = "identify.factor_wrong"
     which: PromptKey = "identify.which"  # "Qual é o contrato?"

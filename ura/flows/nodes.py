@@ -10,13 +10,15 @@ Conventions that hold everywhere
 * Nobody is asked for ever: the same wrong key twice, the repeat key four times in a row or the last try sends the
   caller on (default: to the flow's `person` node). Callers with the fact `repeat_call`, and those who left the question
   before in silence, are asked once only.
-* `short_prompts` are what a caller hears who also called within the last two hours (fact `repeat_call`) or left the
-  question before in silence, and what any caller hears when a question is put again. They should name the person first.
+* `short_prompts` are what a caller hears who also called within the last two hours (fact `repeat_call`), left the
+  question before in silence or is `frustrated`, and what any caller hears when a question is put again. They should
+  name the person first. In a wording, `x_short` is the same for `x`.
 
-Facts known from the start: see `ura.flows.facts`. Facts that nodes add: `sets` of a choice or say, `into` of collect or
-lookup, `topic`, `city`, `neighbourhood`, `plan`, `plan_ids`, `lead_id`, `lead_status`, `ticket`, `callback`, `opening`,
-`recording_id`, `steps.<node>`, `frustrated`, `queue_left`. A phone number in the fact `contact_phone` wins over
-`caller` wherever a phone is needed (lead, waiting list, callback, sending plans).
+Facts known from the start: see `ura.flows.facts`. Facts that nodes add: `sets` of a choice or say, `into` of collect
+or lookup, `topic`, `city`, `neighbourhood`, `plan`, `plan_ids`, `lead_id`, `lead_status`, `ticket`, `callback`,
+`opening`, `recording_id`, `steps.<node>`, `frustrated` and `person_calls` (how often a person was asked for),
+`queue_left`. A phone number in the fact `contact_phone` wins over `caller` wherever a phone is needed (lead, waiting
+list, callback, sending plans).
 """
 
 from collections.abc import Iterator
@@ -220,6 +222,7 @@ class NeighbourhoodWording(Wording):
 
     city: PromptKey = "choose.city"  # "Qual é a sua cidade?"
     method: PromptKey = "choose.method"  # "Para ouvir a lista, digite 1; primeiras letras, 2; CEP, 3"
+    method_short: PromptKey = "choose.method.short"
     list: PromptKey = "choose.list"  # "Ouça os bairros e digite o número do seu"
     press: tuple[PromptKey, ...] = Field(
         default=("choose.press_1", "choose.press_2", "choose.press_3", "choose.press_4", "choose.press_5"),
@@ -228,7 +231,9 @@ class NeighbourhoodWording(Wording):
     )  # "digite um": spoken after the name
     more: PromptKey = "choose.more"  # "Para mais opções, digite 6"
     not_listed: PromptKey = "choose.not_listed"  # "Se o seu bairro não está aqui, digite 8"
+    not_listed_short: PromptKey = "choose.not_listed.short"
     letters: PromptKey = "choose.letters"  # "Digite as primeiras letras do bairro e termine com jogo da velha"
+    letters_short: PromptKey = "choose.letters.short"
     letters_none: PromptKey = "choose.letters_none"  # "Nenhum bairro começa com essas letras"
     cep: PromptKey = "choose.cep"  # "Digite os oito números do CEP"
     cep_none: PromptKey = "choose.cep_none"  # "Não encontrei esse CEP"
@@ -275,6 +280,10 @@ class PlanWording(Wording):
     more: PromptKey = "plans.more"  # "Para ouvir mais planos, digite 4"
     sales: PromptKey = "plans.sales"  # "Para falar com vendas, digite 5"
     done: PromptKey = "plans.done"  # "Para terminar, digite 6"
+    send_short: PromptKey = "plans.send.short"
+    more_short: PromptKey = "plans.more.short"
+    sales_short: PromptKey = "plans.sales.short"
+    done_short: PromptKey = "plans.done.short"
 
 
 class PlanEdges(Part):
@@ -354,8 +363,14 @@ class Steps(Asking):
     timeout_s: float = Field(default=30.0, ge=1, le=180)  # a router takes minutes to come back
     steps: tuple[Step, ...] = Field(min_length=1)
     keys_prompts: Prompts = ("steps.keys",)
+    short_keys_prompts: Prompts = ("steps.keys.short",)
     solved_prompts: Prompts = ("steps.solved",)
     on: StepEdges
+
+    def short_keys(self) -> Prompts:
+        """None for keys of the author's own that have no short words."""
+        own = "keys_prompts" in self.model_fields_set and "short_keys_prompts" not in self.model_fields_set
+        return () if own else self.short_keys_prompts
 
 
 class Lead(BaseNode):
@@ -468,6 +483,7 @@ class Protocol(BaseNode):
 
     type: Literal["protocol"] = "protocol"
     prompts: Prompts = ("protocol.intro", Slot(say="protocol", of="protocol"))
+    short_prompts: Prompts = ()
     again: bool = False
     next: NodeKey
 

@@ -50,6 +50,8 @@ LOOKUPS = frozenset(
         "opening",
         "recent_calls",
         "outage_for_caller",
+        "standing",
+        "arrival",
         "service_first",
     }
 )
@@ -264,7 +266,8 @@ def _subflows(flow: Flow, others: Mapping[str, Flow], above: tuple[str, ...] = (
 
 
 def _facts(flow: Flow, graph: Graph) -> Iterator[FlowMistake]:
-    made = FIRST_FACTS | {"frustrated", "topic"} | {root for node in graph.nodes.values() for root in _made(node)}
+    made = {root for node in graph.nodes.values() for root in _made(node)}
+    made |= FIRST_FACTS | {"frustrated", "person_calls", "topic"}
     for node in flow.nodes:
         for path in _used(node):
             if path.split(".")[0] not in made:

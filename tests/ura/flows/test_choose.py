@@ -100,7 +100,7 @@ def test_letters_that_find_nothing_are_asked_again_and_then_it_is_not_found() ->
     talk = choosing(ONE_CITY)
     talk.press("2", "22")
     talk.hears(LookupDone("neighbourhoods_by_keys", {"neighbourhoods": []}))
-    assert talk.prompts == ["choose.letters_none", "choose.letters"]
+    assert talk.prompts == ["choose.letters_none", "choose.letters.short"]
     talk.press("33")
     talk.hears(LookupDone("neighbourhoods_by_keys", {"neighbourhoods": []}))
     assert talk.state.node == "not_found"
@@ -110,7 +110,7 @@ def test_letters_that_find_nothing_are_asked_again_and_then_it_is_not_found() ->
 def test_keys_that_are_no_letters_are_wrong(typed: str) -> None:
     talk = choosing(ONE_CITY)
     talk.press("2", typed)
-    assert talk.prompts == ["system.invalid", "choose.letters"]
+    assert talk.prompts == ["system.invalid", "choose.letters.short"]
 
 
 def test_a_cep_finds_it() -> None:

@@ -36,6 +36,7 @@ from ura.settings import ROOT
 from ura.speech import prompt_keys
 
 FACTS = {"caller": "+5516999990000", "protocol": "263260000017", "now": "2026-11-22T10:00"}
+EXTRA: list[dict[str, Any]] = [{}, {"caller": ""}, {"repeat_call": True}]
 NAME_S = 1.5
 TODAY = date(2026, 11, 22)
 PROMPTS_AT_MOST_S = 60.0
@@ -151,7 +152,9 @@ def every_answer(effect: Effect) -> list[Event]:
 def places() -> list[tuple[State, Effect]]:
     """Each place of the flow with the way a caller can be in it: one state a (node, phase, effect)."""
     found: dict[Any, tuple[State, Effect]] = {}
-    begun = [step(provedor(), State(), Started(FACTS | extra)) for extra in ({}, {"caller": ""}, {"repeat_call": True})]
+    begun = [step(provedor(), State(), Started(FACTS | extra)) for extra in EXTRA]
+    insists, _ = step(provedor(), State(), Started(FACTS | {"frustrated": True}))
+    begun.append(step(provedor(), insists, Played("9")))
     todo = deque(begun)
     while todo:
         state, effect = todo.popleft()
@@ -164,6 +167,8 @@ def places() -> list[tuple[State, Effect]]:
                 state.data.get("until"),
                 *((one.get("segment"), one.get("status")) for one in offered),
             ]
+        if state.node in ("person", "person_hours", "callback"):  # who insists is answered in another way
+            facts += [state.facts.get("frustrated"), "callback" in state.facts]
         answers = str(state.data.get("answers")) if state.node == "lights" else ""  # the flow decides on them
         at = (state.node, state.phase, state.data.get("at"), state.data.get("page"), answers, type(effect))
         place = (*at, *facts, state.mode, state.protocol_given, state.silences)

@@ -26,11 +26,11 @@ def put(c: Cursor, node: ChooseNeighbourhood) -> Move:
         case "all":
             return Lookup("neighbourhoods", {"city_id": c.fact("city.id")}, node.filler)
         case "method":
-            return c.ask(node, (words.method,))
+            return c.ask(node, (c.word(words, "method"),))
         case "list":
-            return c.ask(node, (words.list, *_page(c, node, "items"), words.not_listed))
+            return c.ask(node, (words.list, *_page(c, node, "items"), c.word(words, "not_listed")))
         case "letters":
-            return c.ask(node, (words.letters,), digits=node.max_letters)
+            return c.ask(node, (c.word(words, "letters"),), digits=node.max_letters)
         case "by_letters":
             args = {"city_id": c.fact("city.id"), "keys": c.data["typed"]}
             return Lookup("neighbourhoods_by_keys", args, node.filler)

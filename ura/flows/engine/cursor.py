@@ -9,7 +9,7 @@ from ura.flows.effects import Act, Collect, Effect, Prompt, Spoken
 from ura.flows.engine.compiled import CompiledFlow
 from ura.flows.engine.state import Json, Mode, State
 from ura.flows.events import Event
-from ura.flows.nodes import Asking, Prompts
+from ura.flows.nodes import Asking, Prompts, Wording
 
 LONGEST_AHEAD = 32
 LONGEST_BACK = 20
@@ -17,6 +17,7 @@ MOST_RETRIES = 3  # of silence and wrong keys together, whatever the author allo
 MOST_REPEATS = 4
 MOST_GIVEN_UP = 2
 CALLS_THAT_SHOW_FRUSTRATION = 3
+MOST_CALLS_AT_THE_END = 5
 MOBILE = re.compile(r"\+55[1-9][1-9]9\d{8}")
 
 
@@ -133,9 +134,19 @@ class Cursor:
                 said.append(Spoken(prompt.say, value, prompt.feminine))
         return tuple(said)
 
+    def brief(self) -> bool:
+        """Has the caller heard it before, or had enough?"""
+        again = self.silences or self.mistakes or self.speechless
+        return not self.full and bool(again or self.facts.get("repeat_call") or self.facts.get("frustrated"))
+
     def wording(self, prompts: Prompts, short: Prompts) -> tuple[Prompt, ...]:
-        again = self.silences or self.mistakes or self.speechless or self.facts.get("repeat_call")
-        return self.say(short if short and again and not self.full else prompts)
+        return self.say(short if short and self.brief() else prompts)
+
+    def word(self, wording: Wording, name: str) -> str:
+        """One sentence of a composed question, the short one where `wording` has one."""
+        short = getattr(wording, f"{name}_short", "") if self.brief() else ""
+        said: str = short or getattr(wording, name)
+        return said
 
     def phone(self) -> str:
         return str(self.facts.get("contact_phone") or self.facts.get("caller") or "")
@@ -174,6 +185,7 @@ class Cursor:
         """The caller wants a person: no questions."""
         self.ahead = ""
         self.person_calls += 1
+        self.facts["person_calls"] = self.person_calls
         if self.person_calls >= CALLS_THAT_SHOW_FRUSTRATION:
             self.facts["frustrated"] = True
         self.remember()

@@ -11,7 +11,7 @@ def put(c: Cursor, node: Steps) -> Move:
     if c.phase == "check":
         return c.ask(node, c.say(node.solved_prompts))
     step = node.steps[c.data.get("at", 0)]
-    return c.ask(node, c.say(step.prompts) + c.say(node.keys_prompts))
+    return c.ask(node, c.say(step.prompts) + c.wording(node.keys_prompts, node.short_keys()))
 
 
 def answer(c: Cursor, node: Steps, entry: str) -> Move | None:

@@ -36,14 +36,14 @@ def put(c: Cursor, node: Identify) -> Move:
             (contract,) = c.data["contracts"]
             return c.ask(node, (words.street, *place(contract, tail=words.tail), words.street_keys))
         case "how":
-            return c.ask(node, (words.how,))
+            return c.ask(node, (c.word(words, "how"),))
         case "cpf" | "cnpj" | "contract":
             return c.ask(node, (getattr(words, c.phase),), digits=DIGITS[c.phase])
         case "find":
             return _turn(c, node, c.data["by"])
         case "factor":
             company = c.data["subscriber"].get("kind") == "company"
-            return c.ask(node, (words.factor_company if company else words.factor,), digits=FACTOR_DIGITS)
+            return c.ask(node, (c.word(words, "factor_company" if company else "factor"),), digits=FACTOR_DIGITS)
         case "check":
             return _turn(c, node, "factor")
         case "which":

@@ -25,10 +25,8 @@ def _sentence(c: Cursor, node: OfferPlans) -> tuple[Prompt, ...]:
     say: list[Prompt] = [] if c.data["at"] else [node.wording.intro]
     for number, plan in enumerate(_breath(c)):
         say += [node.wording.option[number], *_plan(node, plan)]
-    say.append(node.wording.send)
-    if _has_more(c):
-        say.append(node.wording.more)
-    return (*say, node.wording.sales, node.wording.done)
+    keys = ("send", "more", "sales", "done") if _has_more(c) else ("send", "sales", "done")
+    return (*say, *(c.word(node.wording, key) for key in keys))
 
 
 def _plan(node: OfferPlans, plan: dict[str, Json]) -> list[Prompt]:

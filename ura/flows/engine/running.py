@@ -5,7 +5,7 @@ from typing import Any
 from ura.flows.effects import Act, Effect, EndCall, Play, SendToQueue
 from ura.flows.engine import acts, choose, debt, guide, identify, invoices, line, offer, talk
 from ura.flows.engine.compiled import CompiledFlow
-from ura.flows.engine.cursor import MOST_REPEATS, Bail, Cursor, Entered, Go, Handler, Move
+from ura.flows.engine.cursor import MOST_CALLS_AT_THE_END, MOST_REPEATS, Bail, Cursor, Entered, Go, Handler, Move
 from ura.flows.engine.lead import abandon_lead, lead_at_queue
 from ura.flows.engine.state import Mode, State
 from ura.flows.events import (
@@ -21,7 +21,7 @@ from ura.flows.events import (
     Recorded,
     Started,
 )
-from ura.flows.nodes import BaseNode, End, Menu
+from ura.flows.nodes import BaseNode, End, Menu, Protocol
 
 HANDLERS: dict[type[BaseNode], Handler] = {
     **talk.HANDLERS,
@@ -189,9 +189,14 @@ def _take(c: Cursor, typed: str) -> str:
 
 
 def _cut(c: Cursor, node: BaseNode, first: str) -> Move | None:
-    """A key during something that is only spoken: universal keys act at once."""
+    """A key during something that is only spoken: universal keys act at once. Who asks for a person again and again in
+    the goodbye, and got what there was to get, is let go."""
+    if isinstance(node, End) and c.settled and c.person_calls >= MOST_CALLS_AT_THE_END:
+        return None
     keys = c.flow.keys
     if first == keys.person:
+        if isinstance(node, Protocol) and c.person_calls:  # whoever cuts it twice does not want it a third time
+            c.protocol_given = True
         return c.person()
     if first == keys.repeat:
         return _repeat(c, node)

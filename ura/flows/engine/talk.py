@@ -60,7 +60,7 @@ def hear_say(c: Cursor, node: Say, event: Event) -> Move | None:
 def put_protocol(c: Cursor, node: Protocol) -> Move:
     if (c.protocol_given and not node.again) or not c.facts.get("protocol"):
         return c.to(node.next)
-    return Play(c.say(node.prompts))
+    return Play(c.wording(node.prompts, node.short_prompts))
 
 
 def hear_protocol(c: Cursor, node: Protocol, event: Event) -> Move | None:
