@@ -46,9 +46,9 @@ class _Line:
     erp: Erp
     now: datetime
 
-    async def diagnose(self, contract: Contract) -> Diagnosis:
+    async def diagnose(self, contract: Contract, *, as_of: datetime | None = None) -> Diagnosis:
         sources = Sources(self._outage, notices=(self.erp,), sessions=(self.erp,), signals=(self.erp,))
-        return await network.diagnose(contract, sources, now=self.now)
+        return await network.diagnose(contract, sources, now=self.now, as_of=as_of)
 
     async def _outage(self, contract: Contract) -> OutageFacts | None:
         async with self.sessions() as session:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 SOURCE_DEADLINE_S = 1.2
+STATUS_HOLDS = timedelta(minutes=2)  # a block that was so longer ago may have been paid for since
 STALE = timedelta(hours=6)  # an optical level older than this says nothing about now
 
 
@@ -39,6 +40,9 @@ class Verdict(StrEnum):
     WEAK = "weak"  # dialled in over a bad fibre: for a technician
     GOOD = "good"  # up to the house all is well: the Wi-Fi, or the device
     UNKNOWN = "unknown"  # nobody who knows did answer
+
+
+LOCKED = {ContractStatus.BLOCKED: Verdict.BLOCKED, ContractStatus.SUSPENDED: Verdict.SUSPENDED}
 
 
 class Signal(StrEnum):
@@ -130,10 +134,11 @@ async def diagnose(
     now: datetime,
     limits: SignalLimits = SignalLimits(),
     deadline_s: float = SOURCE_DEADLINE_S,
+    as_of: datetime | None = None,
 ) -> Diagnosis:
     """The first of these that holds:
 
-    1. The contract is blocked for debt, or suspended.
+    1. The contract is blocked for debt, or suspended; `as_of` (None: now) says when that was so.
     2. An outage in progress touches it: ours, or one that the ERP tells of.
     3. No light on the fibre.
     4. The router is not dialled in.
@@ -141,12 +146,12 @@ async def diagnose(
     6. It is, and nothing speaks against the line.
 
     All sources are asked at once, each with its own deadline. One that is slow or gone leaves a gap, never a guess: a
-    session of which nobody is sure is unknown, and so is then the verdict.
+    session of which nobody is sure is unknown, and so is then the verdict. So is a line without a session that was
+    blocked when its system was heard last: which of the two it is, nobody knows.
     """
-    if contract.status is ContractStatus.BLOCKED:
-        return Diagnosis(Verdict.BLOCKED)
-    if contract.status is ContractStatus.SUSPENDED:
-        return Diagnosis(Verdict.SUSPENDED)
+    locked = LOCKED.get(contract.status)
+    if locked and (as_of is None or now - as_of <= STATUS_HOLDS):
+        return Diagnosis(locked)
     heard = _Heard(deadline_s)
     async with asyncio.TaskGroup() as asking:
         own = asking.create_task(heard.ask("outages", partial(sources.own_outages, contract)))
@@ -165,7 +170,8 @@ async def diagnose(
     outage = own.result() or _noticed([task.result() for task in notices], now)
     session = _newest([task.result() for task in sessions])
     optical = _first([task.result() for task in signals], now)
-    return _verdict(outage, session, optical, limits, heard.sources)
+    found = _verdict(outage, session, optical, limits, heard.sources)
+    return replace(found, verdict=Verdict.UNKNOWN) if locked and found.verdict is Verdict.NO_SESSION else found
 
 
 def _verdict(

@@ -59,7 +59,10 @@ class System:
 
 
 async def diagnose(
-    *systems: System, outage: OutageFacts | Exception | None = None, contract: Contract = CONTRACT
+    *systems: System,
+    outage: OutageFacts | Exception | None = None,
+    contract: Contract = CONTRACT,
+    as_of: datetime | None = None,
 ) -> Diagnosis:
     async def own(contract: Contract) -> OutageFacts | None:
         if isinstance(outage, Exception):
@@ -67,7 +70,7 @@ async def diagnose(
         return outage
 
     sources = Sources(own, systems, systems, systems)
-    return await network.diagnose(contract, sources, now=NOW, deadline_s=0.05)
+    return await network.diagnose(contract, sources, now=NOW, deadline_s=0.05, as_of=as_of)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +102,25 @@ async def test_a_blocked_line_is_not_asked_about_and_neither_is_a_suspended_one(
     for status, verdict in ((ContractStatus.BLOCKED, Verdict.BLOCKED), (ContractStatus.SUSPENDED, Verdict.SUSPENDED)):
         found = await diagnose(broken, contract=replace(CONTRACT, status=status), outage=OUR_OUTAGE)
         assert (found.verdict, found.sources) == (verdict, {})
+
+
+@pytest.mark.parametrize("status", [ContractStatus.BLOCKED, ContractStatus.SUSPENDED])
+@pytest.mark.parametrize(
+    ("session", "light", "verdict"),
+    [
+        (OFFLINE, Optical(-19.0, False), Verdict.UNKNOWN),  # paid for since, or not
+        (ONLINE, Optical(-19.0), Verdict.GOOD),
+        (OFFLINE, Optical(None, True), Verdict.LOS),
+        (None, None, Verdict.UNKNOWN),
+    ],
+)
+async def test_a_block_of_half_an_hour_ago_is_no_verdict(
+    status: ContractStatus, session: Any, light: Any, verdict: Verdict
+) -> None:
+    contract, line = replace(CONTRACT, status=status), System(session=session, light=light)
+    assert (await diagnose(line, contract=contract, as_of=NOW - timedelta(minutes=30))).verdict is verdict
+    fresh = await diagnose(line, contract=contract, as_of=NOW - timedelta(minutes=1))
+    assert fresh.verdict in (Verdict.BLOCKED, Verdict.SUSPENDED)
 
 
 async def test_an_outage_explains_everything_that_comes_after_it() -> None:

@@ -27,8 +27,9 @@ class Network:
     genieacs: GenieAcs | None = None
     accounting: RadiusAccounting | None = field(default=None, repr=False)
 
-    async def diagnose(self, contract: Contract) -> network.Diagnosis:
-        return await network.diagnose(contract, self.sources, now=datetime.now(UTC), limits=self.limits)
+    async def diagnose(self, contract: Contract, *, as_of: datetime | None = None) -> network.Diagnosis:
+        now = datetime.now(UTC)
+        return await network.diagnose(contract, self.sources, now=now, limits=self.limits, as_of=as_of)
 
     async def reset(self, contract: Contract, *, key: str) -> Reply[bool]:
         if self.radius is not None:

@@ -30,12 +30,14 @@ MOST_OF_A_NUMBER = 3  # more people than a family on one line is a switchboard
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A subscriber as the system told of it `at` that moment; `contracts` without those that no call is about."""
+    """A subscriber as the system told of it `at` that moment; `contracts` without those that no call is about, as they
+    were `as_of`: a system that is away is answered for from memory."""
 
     subscriber: Subscriber = field(repr=False)
     contracts: tuple[Contract, ...]
     source: str
     at: float
+    as_of: datetime
 
 
 class Callers:
@@ -69,8 +71,9 @@ class Callers:
         return found
 
     async def learn(self, subscriber: Subscriber, source: str) -> Known:
-        contracts = value_of(await self.house.erp.list_contracts(subscriber.id))
-        known = Known(subscriber, subscribers.current_contracts(contracts), source, monotonic())
+        answer = answered(await self.house.erp.list_contracts(subscriber.id))
+        contracts = subscribers.current_contracts(answer.value)
+        known = Known(subscriber, contracts, source, monotonic(), answer.as_of)
         if len(self._known) >= MOST_KEPT:
             del self._known[next(iter(self._known))]
         self._known[subscriber.id] = known
@@ -93,11 +96,12 @@ class Callers:
                 return await self.learn(found, reply.source)
         raise Unavailable("this subscriber is no longer there")
 
-    async def get_contract(self, args: Args) -> Contract:
+    async def get_contract(self, args: Args) -> tuple[Known, Contract]:
         """The one of `subscriber_id` and `contract_id`. Raises Unavailable."""
-        for contract in (await self.get(args)).contracts:
+        known = await self.get(args)
+        for contract in known.contracts:
             if contract.id == args["contract_id"]:
-                return contract
+                return known, contract
         raise Unavailable("this contract is no longer there")
 
     def doubt(self, subscriber_id: str) -> None:
@@ -136,8 +140,12 @@ class Callers:
 
 
 def value_of(reply: Reply[T]) -> T:
+    return answered(reply).value
+
+
+def answered(reply: Reply[T]) -> Answer[T]:
     if isinstance(reply, Answer):
-        return reply.value
+        return reply
     raise Unavailable(f"{reply.source} cannot do {reply.operation}")
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from typing import Protocol
 
 from ura.billing import Policy
@@ -24,7 +24,7 @@ class Identifies(Protocol):
 class Diagnoses(Protocol):
     """ura.adapters.network.Network."""
 
-    async def diagnose(self, contract: Contract) -> Diagnosis: ...
+    async def diagnose(self, contract: Contract, *, as_of: datetime | None = None) -> Diagnosis: ...
 
 
 @dataclass(frozen=True, slots=True)

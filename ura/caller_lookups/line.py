@@ -12,7 +12,8 @@ UP = (Verdict.GOOD, Verdict.WEAK)
 
 
 async def diagnose(callers: Callers, args: Args) -> dict[str, Json]:
-    found = await callers.house.network.diagnose(await callers.get_contract(args))
+    known, contract = await callers.get_contract(args)
+    found = await callers.house.network.diagnose(contract, as_of=known.as_of)
     return {
         "verdict": found.verdict.value,
         "signal": found.signal.value,
@@ -25,11 +26,11 @@ async def diagnose(callers: Callers, args: Args) -> dict[str, Json]:
 
 async def session_back(callers: Callers, args: Args) -> dict[str, Json]:
     """After a reset, within `within_s`: online only when a session began since, or was seen to be gone before."""
-    contract = await callers.get_contract(args)
+    known, contract = await callers.get_contract(args)
     began, ends = callers.now() - RESET_TOOK, callers.now() + timedelta(seconds=float(args["within_s"]))
     was_gone = False
     while True:
-        found = await callers.house.network.diagnose(contract)
+        found = await callers.house.network.diagnose(contract, as_of=known.as_of)
         is_new = found.since is not None and found.since >= began
         if found.verdict in UP and (was_gone or is_new):
             return {"state": "online"}

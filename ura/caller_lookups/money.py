@@ -2,7 +2,7 @@
 
 from ura import billing, boleto, invoice_copies, outages
 from ura.caller_lookups.callers import Args, Callers, Json
-from ura.erp import Unsupported
+from ura.erp import ErpUnavailable, Unsupported
 from ura.errors import Unavailable
 
 
@@ -50,17 +50,26 @@ async def promise_days(callers: Callers, args: Args) -> dict[str, Json]:
 
 async def service_first(callers: Callers, args: Args) -> dict[str, Json]:
     """What of ours to speak of before the caller's debt; "" when nothing is."""
-    contract = await callers.get_contract(args)
-    tickets = await callers.house.erp.list_tickets(contract.id)
+    _, contract = await callers.get_contract(args)
     now = callers.now()
+    erp_tickets = await _open_tickets(callers, contract.id)
     async with callers.house.sessions() as session:
         found = await billing.service_matters(
             session,
             contract_ref=contract.id,
             phone=str(args.get("caller") or ""),
             outage=await outages.find_for(session, contract, now=now) is not None,
-            erp_tickets=0 if isinstance(tickets, Unsupported) else len(tickets.value),
+            erp_tickets=erp_tickets,
             now=now,
             but_call=str(args.get("call_id") or ""),
         )
     return {"matter": found[0].value if found else ""}
+
+
+async def _open_tickets(callers: Callers, contract_id: str) -> int:
+    """0 when the system cannot say: our own tickets and outages are reason enough to speak of."""
+    try:
+        reply = await callers.house.erp.list_tickets(contract_id)
+    except ErpUnavailable:
+        return 0
+    return 0 if isinstance(reply, Unsupported) else len(reply.value)

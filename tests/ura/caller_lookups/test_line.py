@@ -4,8 +4,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.factories import NOON, later
-from tests.ura.caller_lookups.world import HELENA, IVONE, RAUL, STRANGER, Network, World, outage_at
+from tests.factories import NOON, later, make_id
+from tests.ura.caller_lookups.world import HELENA, IVONE, RAUL, STRANGER, Erp, Network, World, outage_at
+from ura.adapters.erp.breaker import GuardedErp
 from ura.caller_lookups.callers import OUTAGES_KEPT
 from ura.db import Sessions
 from ura.errors import Unavailable
@@ -31,6 +32,20 @@ async def test_a_diagnosis_is_told_with_the_outage_in_local_time(sessions: Sessi
     }
     world.mute = {"outage.fibre_cut"}
     assert (await world.ask("diagnose", await world.known(IVONE)))["outage"]["cause_prompt"] == ""
+
+
+async def test_how_old_the_contract_is_goes_with_the_question(sessions: Sessions) -> None:
+    """A system that is away is answered for from memory: what was blocked then may be paid for now."""
+    erp = Erp()
+    clock = [0.0]
+    world = World(sessions, erp=GuardedErp(erp, clock=lambda: clock[0]))
+    args = await world.known(HELENA)
+    erp.down = True
+    erp.now = NOON + timedelta(minutes=30)
+    clock[0] = 1800.0
+    await world.ask("erp_result", args | {"request_id": make_id()})  # after a wish the system is asked again
+    await world.ask("diagnose", args)
+    assert world.network.as_of == NOON
 
 
 async def test_a_contract_that_is_gone_is_trouble(world: World) -> None:

@@ -78,3 +78,14 @@ async def test_an_outage_comes_before_all_and_our_own_tickets_count(world: World
     assert await world.ask("service_first", args) == {"matter": "open_ticket"}
     await outage_at(sessions, Scope(cto="CTO-NES-01"))
     assert await world.ask("service_first", args) == {"matter": "outage"}
+
+
+async def test_a_system_that_cannot_list_tickets_just_now_hides_no_outage(world: World, sessions: Sessions) -> None:
+    args = await world.known(IVONE) | {"caller": IVONE}
+    await outage_at(sessions, Scope(cto="CTO-NES-01"))
+
+    async def fails(operation: str) -> None:
+        world.erp.down = operation == "list_tickets"
+
+    world.erp.takes = fails
+    assert await world.ask("service_first", args) == {"matter": "outage"}

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -50,8 +50,10 @@ class Erp(FakeErp):
 class Network:
     says: list[Diagnosis] = field(default_factory=lambda: [Diagnosis(Verdict.GOOD)])
     asked: list[str] = field(default_factory=list)
+    as_of: datetime | None = None
 
-    async def diagnose(self, contract: Contract) -> Diagnosis:
+    async def diagnose(self, contract: Contract, *, as_of: datetime | None = None) -> Diagnosis:
+        self.as_of = as_of
         self.asked.append(contract.id)
         return self.says.pop(0) if len(self.says) > 1 else self.says[0]
 
