@@ -47,7 +47,7 @@ from ura.prompts import PromptIndex
 from ura.protocol import Protocols
 from ura.remembered import Remembered
 from ura.settings import Settings
-from ura.subscribers import Identification, Limits
+from ura.subscribers import Identification, IdentificationMetrics, Limits
 from ura.wanted_names import WantedNames
 
 log = structlog.get_logger("agi.main")
@@ -71,7 +71,13 @@ async def serve(settings: Settings, engine: AsyncEngine, prompts: PromptIndex, s
     about_callers = CallerLookups(
         House(
             erp=erp,
-            identification=Identification(erp, sessions, Keyring.of(settings), Limits.of(settings)),
+            identification=Identification(
+                erp,
+                sessions,
+                Keyring.of(settings),
+                Limits.of(settings),
+                metrics=IdentificationMetrics(figures.registry),
+            ),
             network=network,
             sessions=sessions,
             policy=Policy.of(settings),

@@ -20,6 +20,7 @@ from typing import Self
 from uuid import uuid4
 
 import structlog
+from prometheus_client import CollectorRegistry, Counter
 from sqlalchemy import ColumnElement, Select, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -95,6 +96,15 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class IdentificationMetrics:
+    """`outcome`: hit, miss, refused (after the lock: nothing was looked at)."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        registry = registry or CollectorRegistry()
+        self.tries = Counter("ura_identification_tries", "What callers keyed.", ("outcome",), registry=registry)
+        self.alarms = Counter("ura_identification_alarms", "Somebody tries out documents.", registry=registry)
+
+
 class Identification:
     """One a process: it remembers how long the ERP takes. Raises ErpUnavailable and SQLAlchemy's errors: whoever could
     not be counted is not let through."""
@@ -109,7 +119,9 @@ class Identification:
         now: Callable[[], datetime] = utc_now,
         clock: Callable[[], float] = monotonic,
         wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        metrics: IdentificationMetrics | None = None,
     ) -> None:
+        self._metrics = metrics or IdentificationMetrics()
         self._erp = erp
         self._sessions = sessions
         self._keyring = keyring
@@ -131,6 +143,7 @@ class Identification:
         started = self._clock()
         attempt = await self._begin(kind, subject=self._keyring.index(digits), caller=caller)
         if attempt is None:
+            self._count("refused")
             return Found(locked=True)
         try:
             reply = await self._look_up(kind, digits)
@@ -139,11 +152,13 @@ class Identification:
             raise
         found = _found(reply)
         if found.subscriber:
+            self._count("hit")
             await self._hit(attempt, subject=self._subject(found))
             await self._wait_until(started, attempt.growth_s)
         elif not found.supported:
             await self._take_back(attempt)
         else:
+            self._count("miss")
             await self._wait_for_no(started, attempt)
         return found
 
@@ -154,10 +169,12 @@ class Identification:
         subject = self._keyring.index(f"{source}:{subscriber.id}")
         attempt = await self._begin(AttemptKind.FACTOR, subject=subject, caller=caller)
         if attempt is None:
+            self._count("refused")
             return Checked(right=False, locked=True)
         right = False
         for factor in _factors(subscriber, caller):  # all of them, however early one fits
             right |= hmac.compare_digest(factor.encode(), digits.encode())
+        self._count("hit" if right else "miss")
         if right:
             await self._hit(attempt, subject=subject)
             await self._wait_until(started, attempt.growth_s)
@@ -187,6 +204,9 @@ class Identification:
         assert found.subscriber
         return self._keyring.index(f"{found.source}:{found.subscriber.id}")
 
+    def _count(self, outcome: str) -> None:
+        self._metrics.tries.labels(outcome).inc()
+
     # -- time
 
     async def _wait_for_no(self, started: float, attempt: "_Attempt") -> None:
@@ -203,7 +223,8 @@ class Identification:
     # -- counting
 
     async def _begin(self, kind: AttemptKind, *, subject: str, caller: str) -> "_Attempt | None":
-        """Write the try down as a miss; None when there have been too many."""
+        """Write the try down as a miss; None when there have been too many: then it is kept as refused, and counts for
+        nothing, or whoever goes on would lock everybody out."""
         now = self._now()
         attempt_id = uuid4().hex
         row = IdentificationAttempt(id=attempt_id, caller=caller, at=now, kind=kind, hit=False, subject=subject)
@@ -213,7 +234,7 @@ class Identification:
             await session.flush()  # SQLite: the writer's lock from here on, so that what is counted is all there is
             seen = await _count(session, subject=subject, caller=caller, now=now)
             if self._too_many(kind, seen, caller=caller):
-                await session.delete(row)
+                row.kind = AttemptKind.REFUSED
                 return None
             await self._tell(session, attempt_id, seen, caller=caller, now=now)
         return _Attempt(attempt_id, GROWTH_S[min(seen.of_caller - 1, len(GROWTH_S) - 1)])
@@ -235,6 +256,7 @@ class Identification:
             log.warning("a caller may not try more documents today and is sent to a person", attempt_id=attempt_id)
             await _audit(session, LOCKED, attempt_id, misses=seen.of_caller, now=now)
         if seen.in_burst > self._limits.alarm and not await _told_since(session, now - BURST):
+            self._metrics.alarms.inc()
             log.error("somebody seems to try out documents", misses=seen.in_burst, minutes=BURST.seconds // 60)
             await _audit(session, ALARM, attempt_id, misses=seen.in_burst, now=now)
 
@@ -319,7 +341,8 @@ async def _count(session: AsyncSession, *, subject: str, caller: str, now: datet
 
 
 def _misses(*of: ColumnElement[bool]) -> Select[int]:
-    return select(func.count()).select_from(IdentificationAttempt).where(IdentificationAttempt.hit.is_(False), *of)
+    is_miss = (IdentificationAttempt.hit.is_(False), IdentificationAttempt.kind != AttemptKind.REFUSED)
+    return select(func.count()).select_from(IdentificationAttempt).where(*is_miss, *of)
 
 
 async def _told_since(session: AsyncSession, since: datetime) -> bool:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from io import StringIO
 
 import pytest
+from prometheus_client import CollectorRegistry
 from sqlalchemy import event, func, select
 
 from tests.factories import NOON, later
@@ -17,7 +18,7 @@ from ura.crypto import Keyring
 from ura.db import Sessions
 from ura.erp import Answer, ErpUnavailable, Subscriber, Unsupported
 from ura.models import AttemptKind, AuditEntry, IdentificationAttempt
-from ura.subscribers import Identification, Limits
+from ura.subscribers import Identification, IdentificationMetrics, Limits
 
 DOCUMENT, CONTRACT = AttemptKind.DOCUMENT, AttemptKind.CONTRACT
 CALLER = "+5511911112222"
@@ -52,6 +53,7 @@ class House:
     clock: Clock
     sessions: Sessions
     limits: Limits = field(default_factory=Limits)
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def __post_init__(self) -> None:
         self.now = NOON
@@ -63,6 +65,7 @@ class House:
             now=lambda: self.now,
             clock=self.clock,
             wait=self.clock.wait,
+            metrics=IdentificationMetrics(self.registry),
         )
 
     async def keyed(self, digits: str, caller: str = CALLER, kind: AttemptKind = DOCUMENT) -> subscribers.Found:
@@ -131,7 +134,7 @@ async def test_a_right_document_is_found_at_once_and_is_no_miss(house: House) ->
     assert (found.subscriber.id, found.source, found.as_of) == ("1001", "fake", NOON)
     assert house.clock.waits == []
     assert await house.count(hit=True) == 1
-    assert await house.count(hit=False) == 0
+    assert await house.count(hit=False, kind=DOCUMENT) == 0
 
 
 async def test_a_contract_number_is_found_and_nonsense_asks_nobody(house: House) -> None:
@@ -172,7 +175,7 @@ async def test_after_ten_misses_a_person_has_to_help_for_a_day(house: House) -> 
     for digits in (UNKNOWN, HELENA, WRONG_DIGITS):
         assert await house.keyed(digits) == subscribers.Found(locked=True)
     assert house.erp.asked["find_by_document"] == asked
-    assert await house.count(hit=False) == 10
+    assert await house.count(hit=False, kind=DOCUMENT) == 10
     assert await house.audited(subscribers.LOCKED) == 1
     assert (await house.keyed(HELENA, "+5511933334444")).subscriber is not None
     house.now = NOON + timedelta(hours=24, seconds=1)
@@ -183,7 +186,7 @@ async def test_thirty_lines_at_once_get_ten_misses_together(house: House) -> Non
     """R29. They come in while the first are still being looked at."""
     answers = await asyncio.gather(*(house.keyed(UNKNOWN) for _ in range(30)))
     assert sum(answer.locked for answer in answers) == 20
-    assert await house.count(hit=False) == 10
+    assert await house.count(hit=False, kind=DOCUMENT) == 10
 
 
 async def test_thirty_lines_for_a_day_try_ten_documents_each(sessions: Sessions) -> None:
@@ -197,7 +200,7 @@ async def test_thirty_lines_for_a_day_try_ten_documents_each(sessions: Sessions)
                 await house.keyed(UNKNOWN, line)
         else:  # nothing changes any more; one line stands for all
             assert (await house.keyed(UNKNOWN, lines[number % 30])).locked
-    assert await house.count(hit=False) == 300
+    assert await house.count(hit=False, kind=DOCUMENT) == 300
     assert await house.audited(subscribers.LOCKED) == 30
     assert await house.audited(subscribers.ALARM) == 0  # thirty in ten minutes are no burst: the day's limit held
 
@@ -210,13 +213,32 @@ async def test_a_burst_raises_one_alarm_in_five_minutes_and_then_stops_for_all(s
         house.now = later(number)
         await house.keyed(UNKNOWN, f"+55119333300{number:02d}")
     assert await house.audited(subscribers.ALARM) == 1
-    assert await house.count(hit=False) == 20
+    assert await house.count(hit=False, kind=DOCUMENT) == 20
     assert (await house.keyed(HELENA, "+5511955550101")).locked
     house.now = later(400)
     assert (await house.keyed(HELENA, "+5511955550101")).subscriber is not None
     alarms = [json.loads(line) for line in out.getvalue().splitlines() if "try out documents" in line]
     assert len(alarms) == 1
     assert alarms[0]["level"] == "error"
+
+
+async def test_what_is_tried_after_the_lock_is_kept_and_locks_nobody_else(sessions: Sessions) -> None:
+    house = House(FakeErp(), Clock(), sessions, Limits(caller=2, alarm=3, total=4))
+    for _ in range(2):
+        assert not (await house.keyed(UNKNOWN)).locked
+    for _ in range(10):
+        assert (await house.keyed(HELENA)).locked
+    assert await house.count(kind=AttemptKind.REFUSED, caller=CALLER) == 10
+    assert (await house.keyed(HELENA, "+5511955550101")).subscriber
+    told = {outcome: house.registry.get_sample_value("ura_identification_tries_total", {"outcome": outcome})
+            for outcome in ("hit", "miss", "refused")}  # fmt: skip
+    assert told == {"hit": 1, "miss": 2, "refused": 10}
+    assert house.registry.get_sample_value("ura_identification_alarms_total") == 0
+    for _ in range(2):
+        await house.keyed(UNKNOWN, "+5511955550102")
+    assert house.registry.get_sample_value("ura_identification_alarms_total") == 1
+    house.now += timedelta(hours=24)
+    assert (await house.keyed(HELENA)).subscriber  # who went on trying is not locked for longer
 
 
 async def test_a_list_of_right_documents_does_not_help_for_long(sessions: Sessions) -> None:

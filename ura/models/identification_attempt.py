@@ -13,6 +13,7 @@ class AttemptKind(StrEnum):
     DOCUMENT = "document"
     CONTRACT = "contract"
     FACTOR = "factor"
+    REFUSED = "refused"  # after the lock: not looked at, and no miss
 
 
 class IdentificationAttempt(Base):
