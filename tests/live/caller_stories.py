@@ -88,7 +88,7 @@ class Told:
     async def keys_document(self, question: str) -> None:
         document = self.person.subscriber.document
         company = len(document) > 11
-        await self.turn(question, "2" if company else "1")
+        await self.turn((question, f"{question}.short"), "2" if company else "1")
         await self.turn("identify.cnpj" if company else "identify.cpf", document)
 
     async def proves(self) -> None:
@@ -189,6 +189,21 @@ async def los(house: House, phone: Caller) -> Told:
     return told
 
 
+async def los_by_its_lights(house: House, phone: Caller) -> Told:
+    """Where the system does not see the line, the caller does: the lights say it, and a person is the way on."""
+    told = await ring(house, phone, "los")
+    await told.dials(SUPPORT)
+    await told.is_known()
+    await told.hears("diagnose.unknown")
+    await told.turn("support.menu", "4")
+    for step, answer in (("power", "1"), ("signal", "2"), ("alarm", "2")):
+        await told.turn(f"support.lights.{step}", answer)
+    await told.hears("support.lights.alarm_on", ("person.transferring", "person.closed", "person.unknown_hours"))
+    told.never("support.restart", "support.no_signal", "diagnose.los", "visit.", "unlock.restart")
+    await told.call.hang_up()
+    return told
+
+
 async def weak_signal(house: House, phone: Caller) -> Told:
     told = await ring(house, phone, "weak_signal")
     await told.dials(SUPPORT)
@@ -285,8 +300,9 @@ async def unlock_refused(house: House, phone: Caller, *, story: str, reason: str
     return told
 
 
-async def overdue(house: House, phone: Caller) -> Told:
-    """The invoice is told to who has proved who calls; its code is read in blocks, and then sent."""
+async def overdue(house: House, phone: Caller, *, to_the_end: bool = True) -> Told:
+    """The invoice is told to who has proved who calls; its code is read in blocks, and then sent. Who does not listen
+    `to_the_end` has it sent after the first ones."""
     told = await ring(house, phone, "overdue")
     await told.dials(BILLING)
     await told.is_known()
@@ -294,9 +310,17 @@ async def overdue(house: House, phone: Caller) -> Told:
     await told.hears_amounts()
     await told.hears("invoices.there_are", "invoices.overdue", "invoices.amount", *money("119.90"))
     await told.turn("invoices.send", "2")
-    await told.writes_the_line_down()
-    line = boleto.parse(told.digits(after="read_line.intro"), today=datetime.now(house.settings.zone).date())
-    assert line.amount == Decimal("119.90")
+    if to_the_end:
+        await told.writes_the_line_down()
+        line = boleto.parse(told.digits(after="read_line.intro"), today=datetime.now(house.settings.zone).date())
+        assert line.amount == Decimal("119.90")
+    else:
+        await told.hears("read_line.intro")
+        oldest = min(told.person.contracts[0].invoices, key=lambda each: each.invoice.due_on)
+        async with asyncio.timeout(READ_S):
+            while len(told.digits("read_line.intro")) < boleto.BANK_GROUPS[0]:
+                await asyncio.sleep(POLL_S)
+        assert oldest.payload.line.startswith(told.digits("read_line.intro"))
     await told.call.press("3")
     await told.is_sent_it()
     await told.call.hang_up()
