@@ -1,4 +1,4 @@
-"""Every reply that Asterisk can give, and every way in which a caller can go."""
+"""Every reply that Asterisk can give, and every way in which a caller can go (R22); any text in a command (R23)."""
 
 import asyncio
 
@@ -17,20 +17,22 @@ NASTY = ['a "b" c', "back\\slash", "x; y", "tab\there", "çãé", "", " ", '"', 
 # -- commands
 
 
-@given(st.text())
+@pytest.mark.parametrize("words", [("SET VARIABLE", "NAME"), ("VERBOSE",), ("EXEC", "NoOp"), ("STREAM FILE",)])
+@given(text=st.text())
 @example("José\n")
 @example("\\")
 @example('"')
 @example("${SHELL(id)}")
-def test_any_text_is_one_argument_of_one_line_or_refused(text: str) -> None:
+def test_any_text_is_one_argument_of_one_line_or_refused(words: tuple[str, ...], text: str) -> None:
+    """R23, as Asterisk itself would split it."""
     try:
-        line = encode("SET VARIABLE", quote("NAME"), quote(text))
+        line = encode(words[0], *map(quote, words[1:]), quote(text))
     except CommandRefused:
         assert any(c in text for c in "\r\n\0") or not _encodable(text)
         return
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")
-    assert parse_args(line.decode().removesuffix("\n")) == ["SET", "VARIABLE", "NAME", text]
+    assert parse_args(line.decode().removesuffix("\n")) == [*" ".join(words).split(), text]
 
 
 def _encodable(text: str) -> bool:
@@ -230,6 +232,7 @@ class _Script:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=400, deadline=None)
 @given(REPLIES)
 async def test_whatever_is_said_a_command_ends_in_a_known_way(replies: list[bytes]) -> None:
+    """R22: `HANGUP` anywhere, replies that are none, nothing at all."""
     from asterisk.agi import AGIError
 
     session = Session(_Script(b"".join(replies)), {})  # type: ignore[arg-type]  # all that is used of a Wire

@@ -1,4 +1,4 @@
-"""The AGI environment is text from outside."""
+"""The AGI environment is text from outside (R20 R22)."""
 
 import pytest
 from hypothesis import example, given

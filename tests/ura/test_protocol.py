@@ -1,4 +1,4 @@
-"""Protocol numbers: nobody ever hears one that somebody else was given."""
+"""Protocol numbers: nobody ever hears one that somebody else was given (R43)."""
 
 import multiprocessing
 from datetime import date, timedelta

@@ -2,6 +2,9 @@
 
 import asyncio
 import os
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,7 @@ from ura.adapters import tts
 from ura.adapters.audio import Samples
 from ura.errors import BadInput
 from ura.prompts import PromptIndex
-from ura.settings import Settings
+from ura.settings import ROOT, Settings
 
 
 class Tone:
@@ -243,6 +246,40 @@ async def test_when_no_engine_works_the_name_waits_and_is_heard_later(settings: 
     assert await rendering.render_pending(settings, voice=tts.Voice([Tone()])) == 0
     assert index.file(keys["Centro"])
     assert await rendering.render_pending(settings, voice=tts.Voice([])) == 0
+
+
+async def test_while_an_engine_takes_its_time_callers_hear_the_general_word_and_the_loop_turns(
+    settings: House,
+) -> None:
+    """R17: ten seconds or an hour, that is the same; it is over when the test says so."""
+    done, asked = threading.Event(), threading.Event()
+
+    class Slow(Tone):
+        def synthesise(self, line: tts.Line) -> tuple[Samples, int]:
+            asked.set()
+            assert done.wait(60)
+            return super().synthesise(line)
+
+    write(settings, "pieces.yaml", 'digit.1: um\nfallback.name: este bairro\npause.short: "{pausa 250}"\n')
+    build(settings)
+    index, key = PromptIndex.load(settings), prompts.name_key("Centro")
+    saving = asyncio.create_task(rendering.ensure_names(settings, ["Centro"], voice=tts.Voice([Slow()])))
+    await asyncio.to_thread(asked.wait, 60)
+    assert not saving.done()
+    assert index.playable([key]) == ["prosa/fallback/name"]
+    done.set()
+    await saving
+    assert index.playable([key]) == [f"dyn/{prompts.sound(key)}"]
+
+
+def test_the_phone_door_cannot_synthesise_anything() -> None:
+    """R17: neither an engine nor what drives one is loaded in a process that has calls, so no thread of it can."""
+    script = "import sys, agi.main; print(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    loaded = set(told.stdout.split())
+    assert "ura.prompts" in loaded
+    assert not {"ura.rendering", "ura.adapters.tts", "gtts"} & loaded
+    assert not [name for name in loaded if name.startswith("kokoro")]
 
 
 async def test_two_admins_who_save_at_once_lose_no_name(settings: House) -> None:
