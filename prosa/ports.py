@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ura.settings import Settings
 
+RTP_ASKED = 50  # of the range: binding all of them would take a while, and tell no more
 Listener = tuple[str, str, int, socket.SocketKind, str]
 
 
@@ -23,7 +24,7 @@ def wanted(settings: Settings) -> list[Listener]:
 
 def troubles(settings: Settings) -> list[str]:
     """One line for each port that cannot be had; each says what to do."""
-    found = []
+    found = _range_troubles(settings)
     for name, host, port, kind, setting in wanted(settings):
         error = _why_not(host, port, kind)
         if error is None:
@@ -39,6 +40,25 @@ def troubles(settings: Settings) -> list[str]:
             host_setting = setting.replace("_PORT", "_HOST")
             found.append(f"{name}: {host}:{port}/{protocol}: {_text(error)}. See {setting} and {host_setting}")
     return found
+
+
+def _range_troubles(settings: Settings) -> list[str]:
+    """Asterisk takes a call's sound on any pair of these ports: a few that are taken are passed over (rtp_engine), half
+    of them would be calls without sound. And the ports of ours must not lie among them."""
+    first, last = settings.rtp_first_port, settings.rtp_last_port
+    where = "See PROSA_RTP_FIRST_PORT and PROSA_RTP_LAST_PORT"
+    inside = [
+        f"{name}: port {port}/udp lies among those for sound, {first} to {last}. {where}"
+        for name, _, port, kind, _ in wanted(settings)
+        if kind == socket.SOCK_DGRAM and first <= port <= last
+    ]
+    asked = range(first, last + 1, max(1, (last - first + 1) // RTP_ASKED))
+    taken = [port for port in asked if _why_not(settings.sip_host, port, socket.SOCK_DGRAM) == errno.EADDRINUSE]
+    if len(taken) * 2 < len(asked):
+        return inside
+    owner = _owner(taken[0], "udp")
+    by = f" by {owner}" if owner else ""
+    return [*inside, f"RTP: of the ports {first} to {last}/udp at least half are taken{by}. {where}"]
 
 
 def _text(error: int) -> str:

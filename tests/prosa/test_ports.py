@@ -43,3 +43,18 @@ def test_an_address_that_is_not_ours_is_told_from_a_port_that_is_taken(config: S
     (trouble,) = ports.troubles(config.model_copy(update={"agi_host": "192.0.2.1"}))
     assert trouble.startswith("FastAGI: 192.0.2.1:")
     assert "PROSA_AGI_HOST" in trouble
+
+
+def test_a_range_for_sound_that_is_taken_or_holds_our_own_port_is_told(config: Settings) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sound:
+        sound.bind(("127.0.0.1", 0))
+        port = sound.getsockname()[1]
+        taken = config.model_copy(update={"rtp_first_port": port, "rtp_last_port": port})
+        (trouble,) = ports.troubles(taken)
+    assert trouble.startswith(f"RTP: of the ports {port} to {port}/udp at least half are taken by ")
+    assert f"(pid {os.getpid()})" in trouble
+    assert "PROSA_RTP_FIRST_PORT" in trouble
+    here = config.sip_port
+    among = config.model_copy(update={"rtp_first_port": here, "rtp_last_port": here + 1})
+    (trouble,) = ports.troubles(among)
+    assert trouble.startswith(f"SIP: port {here}/udp lies among those for sound")
