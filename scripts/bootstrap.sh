@@ -22,14 +22,20 @@ STARTED=$SECONDS
 say() { printf 'set-up: %s (%d s)\n' "$*" $((SECONDS - STARTED)) >&2; }
 die() { printf 'set-up: %s\n' "$*" >&2; exit 1; }
 
-# Runs a command quietly; what it printed is shown only when it fails.
+# Runs a command quietly; what it printed is shown only when it fails. Every ten seconds a line says that it still runs:
+# a download can take minutes, and silence looks like a machine that hangs.
 quietly() {
-  local log
+  local log beat status=0
   log=$(mktemp)
-  if "$@" >"$log" 2>&1 </dev/null; then rm -f "$log"; return 0; fi
-  tail -n 30 "$log" >&2
+  # It ends with us, and its sleep holds no terminal or pipe open.
+  while sleep "${HEARTBEAT_S:-10}" >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do say "… still at it"; done &
+  beat=$!
+  "$@" >"$log" 2>&1 </dev/null || status=$?
+  kill "$beat" 2>/dev/null || true
+  wait "$beat" 2>/dev/null || true
+  [ "$status" = 0 ] || tail -n 30 "$log" >&2
   rm -f "$log"
-  return 1
+  return "$status"
 }
 
 # --- packages of the distribution -----------------------------------------------------------------------------------
