@@ -27,18 +27,26 @@ class CallRecord:
         self._journal = journal
         self._call_id = call_id
         self.seq = seq
+        self.refused = False  # the disk did not take something of this call
+
+    def _append(self, kind: str, key: str, data: dict[str, Json]) -> None:
+        try:
+            self._journal.append(kind, key, data)
+        except Unavailable:
+            self.refused = True
+            raise
 
     def opened(self, **data: Json) -> None:
-        self._journal.append("call_opened", self._call_id, {"call_id": self._call_id, **data})
+        self._append("call_opened", self._call_id, {"call_id": self._call_id, **data})
 
     def step(self, node: str, event: str, detail: dict[str, Json]) -> None:
         self.seq += 1
         data = {"call_id": self._call_id, "seq": self.seq, "node": node, "event": event, "detail": detail}
-        self._journal.append("call_step", f"{self._call_id}:{self.seq}", {**data, "at": utc_now()})
+        self._append("call_step", f"{self._call_id}:{self.seq}", {**data, "at": utc_now()})
 
     def close(self, outcome: str, last_node: str) -> None:
         data = {"call_id": self._call_id, "outcome": outcome, "ended_at": utc_now(), "last_node": last_node}
-        self._journal.append("call_closed", self._call_id, data)
+        self._append("call_closed", self._call_id, data)
 
     def close_quietly(self, outcome: str, last_node: str) -> None:
         """As `close`, for where nobody is left to tell that the disk refused."""

@@ -1,11 +1,12 @@
 """What a call does with us: `/inbound` begins it, `/resume` goes on after another process, `/queue-left` after a queue.
-`/max-wait` is no conversation: a call that no flow conducts asks how long it may wait.
+`/max-wait` is no conversation: a call that no flow conducts asks how long it may wait. `/emergency`: a phone of ours.
 
 Each ends with one MSet of URA_* variables, URA_RESULT last; without it the dialplan knows that we failed.
 """
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from agi import waiting
+from agi import emergency, waiting
 from agi.channel import PhoneChannel
 from agi.live import LivePositions, Position
 from agi.record import CallRecord, resumed, utc_now
@@ -37,6 +38,7 @@ log = structlog.get_logger("agi.routes")
 
 Json = Any
 MAX_CALL_S = 3600
+DURABLE_WITHIN_S = 1.0  # so long a caller waits for a disk that hangs; then the call goes on without a protocol
 REPEAT_WITHIN_S = 0.3  # longer than this the greeting does not wait to know whether the caller rang before
 QUEUE_REASONS = {"timeout", "empty", "full", "key", "failed"}
 
@@ -70,6 +72,7 @@ class Tools:
     zone: ZoneInfo
     area_code: str = ""
     queue_max_callers: int = 30
+    emergency_desk: emergency.Desk | None = None
     draining: Callable[[], bool] = lambda: False
 
 
@@ -97,14 +100,23 @@ class Routes:
         if start.route == "max-wait":
             values = await waiting.limit(self._tools.lookups, start.query.get("queue", ""))
             return await _tell(session, "told", values)
+        if start.route == "emergency":
+            return await self._emergency(session, start)
         # The dialplan's guard against a server that takes the call and never speaks ends here.
         await session.run(session.set_variable, "TIMEOUT(absolute)", str(MAX_CALL_S))
         found = self._find(start) if start.route in ("resume", "queue-left") else None
         if found is None:
-            call = await self._begin(start)
+            call = await self._begin(session, start)
         else:
             call = self._go_on(start, *found)
         await call.conduct(session)
+
+    async def _emergency(self, session: Session, start: CallStart) -> None:
+        tools = self._tools
+        if tools.emergency_desk is not None:
+            channel = PhoneChannel(session, tools.sounds, tools.recordings)
+            with suppress(HungUp):
+                await emergency.conduct(channel, tools.emergency_desk, by=f"ramal-{start.caller}")
 
     def _find(self, start: CallStart) -> "tuple[LiveCall, CompiledFlow, State] | None":
         """Where the call was. None: nobody knows any more, and it begins anew."""
@@ -128,19 +140,23 @@ class Routes:
         context = CallContext(live.call_id, flow, event, state)
         return OneCall(self._tools, start.uniqueid, live.protocol, live.caller, context, record)
 
-    async def _begin(self, start: CallStart) -> "OneCall":
+    async def _begin(self, session: Session, start: CallStart) -> "OneCall":
         """Make the call's record durable, and meanwhile find out what the flow wants to know."""
         tools = self._tools
         caller = phones.to_e164(start.caller, tools.area_code)
         flow = tools.flows.get(start.did)
         identity = call_id(start.uniqueid)
         now = datetime.now(tools.zone)
-        protocol = self._protocol(start, now)
         record = CallRecord(tools.journal, identity)
-        durable = asyncio.ensure_future(self._open(record, start, caller, protocol, flow))
+        ends = asyncio.get_running_loop().time() + DURABLE_WITHIN_S
         repeat = asyncio.ensure_future(self._is_repeat(caller))
         try:
-            kept = await durable
+            protocol = await self._protocol(start, now, ends)
+            kept = await self._open(record, start, caller, protocol, flow, ends)
+            if not kept:
+                # The dialplan leaves word in the CDR. Who has gone meanwhile is met by the next command, with a record.
+                with suppress(HungUp, NotPlayed):
+                    await session.run(session.set_variable, "URA_UNRECORDED", "yes")
             await asyncio.wait({repeat}, timeout=REPEAT_WITHIN_S)
         finally:
             repeat.cancel()
@@ -158,15 +174,20 @@ class Routes:
         begun = Started(facts.as_dict())
         return OneCall(tools, start.uniqueid, protocol, caller, CallContext(identity, flow, begun), record)
 
-    def _protocol(self, start: CallStart, now: datetime) -> str:
+    async def _protocol(self, start: CallStart, now: datetime, ends: float) -> str:
         try:
+            async with asyncio.timeout_at(ends):
+                await self._tools.protocols.ready(now.date())
             return self._tools.protocols.next(now.date())
-        except (OSError, ValueError, UraError) as error:
-            log.error("no protocol number for the call; it goes on without", uniqueid=start.uniqueid, reason=str(error))
+        except (OSError, ValueError, UraError) as error:  # TimeoutError is an OSError
+            reason = str(error) or "the disk hangs"
+            log.error("no protocol number for the call; it goes on without", uniqueid=start.uniqueid, reason=reason)
             return ""
 
-    async def _open(self, record: CallRecord, start: CallStart, caller: str, protocol: str, flow: CompiledFlow) -> bool:
-        """True when the call's record is on disk."""
+    async def _open(
+        self, record: CallRecord, start: CallStart, caller: str, protocol: str, flow: CompiledFlow, ends: float
+    ) -> bool:
+        """True when the call's record is on disk. By `ends`, on the loop's clock, at the latest."""
         try:
             record.opened(
                 uniqueid=start.uniqueid,
@@ -179,9 +200,11 @@ class Routes:
                 flow_version=flow.number,
                 opened_at=utc_now(),
             )
-            await self._tools.journal.sync()
-        except Unavailable as error:
-            log.error("call not recorded; it goes on without a protocol", uniqueid=start.uniqueid, reason=str(error))
+            async with asyncio.timeout_at(ends):
+                await self._tools.journal.sync()
+        except (Unavailable, TimeoutError) as error:
+            reason = str(error) or "the disk hangs"
+            log.error("call not recorded; it goes on without a protocol", uniqueid=start.uniqueid, reason=reason)
             return False
         return True
 
@@ -242,6 +265,8 @@ class OneCall:
 
     async def _let_go(self, session: Session, channel: PhoneChannel, result: CallResult) -> None:
         values = {"URA_CALL_ID": self.call_id, "URA_PROTOCOL": self.protocol}
+        if self.record.refused:
+            values["URA_UNRECORDED"] = "yes"
         if result.kind == "queue":
             values |= {"URA_QUEUE": result.queue, "URA_PRIORITY": str(result.priority)}
             try:

@@ -11,6 +11,7 @@ Sequences are reserved in blocks, on disk before the first of the block is used:
 skipped, never used twice.
 """
 
+import asyncio
 import fcntl
 import json
 import os
@@ -36,16 +37,16 @@ class Protocols:
     def __init__(self, folder: Path, node: int) -> None:
         self._file = folder / f"{node}.json"
         self._node = node
+        self._reserving: asyncio.Task[None] | None = None
         self._asked: date | None = None
         self._day = date.min
         self._next = 0
         self._end = 0
-        folder.mkdir(parents=True, exist_ok=True)
 
     def next(self, today: date) -> str:
         """A number nobody else has. Raises ProtocolsUsedUp past 200,000 a day, OSError when the disk refuses."""
-        if today != self._asked or self._next >= self._end:
-            self._reserve(today)
+        if not self._has(today):
+            self._take(today, *self._reserve(today))
         sequence = self._next
         self._next += 1
         page, number = divmod(sequence, PAGE)
@@ -53,7 +54,31 @@ class Protocols:
         digits = f"{self._day.year % 100:02d}{day:03d}{self._node}{number:05d}"
         return digits + luhn.calc_check_digit(digits)
 
-    def _reserve(self, today: date) -> None:
+    async def ready(self, today: date) -> None:
+        """Return when `next` need not ask the disk, which may hang: who has a caller waiting sets a limit. Raises what
+        `next` raises."""
+        while not self._has(today):
+            if self._reserving is None:
+                self._reserving = asyncio.create_task(self._reserve_aside(today))
+                self._reserving.add_done_callback(_seen)
+            await asyncio.shield(self._reserving)
+
+    async def _reserve_aside(self, today: date) -> None:
+        try:
+            self._take(today, *await asyncio.to_thread(self._reserve, today))
+        finally:
+            self._reserving = None
+
+    def _has(self, today: date) -> bool:
+        return today == self._asked and self._next < self._end
+
+    def _take(self, today: date, day: date, start: int) -> None:
+        self._asked, self._day = today, day
+        self._next, self._end = start, start + BLOCK
+
+    def _reserve(self, today: date) -> tuple[date, int]:
+        """The day and the first sequence of a new block."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
         fd = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o640)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
@@ -69,8 +94,13 @@ class Protocols:
             os.fdatasync(fd)
         finally:
             os.close(fd)
-        self._asked, self._day = today, day
-        self._next, self._end = start, start + BLOCK
+        return day, start
+
+
+def _seen(reserving: "asyncio.Task[None]") -> None:
+    """All who waited may have left: what came of it is no news then."""
+    if not reserving.cancelled():
+        reserving.exception()
 
 
 def is_valid(protocol: str) -> bool:

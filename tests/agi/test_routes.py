@@ -4,8 +4,10 @@ import asyncio
 import io
 import os
 import socket
-from collections.abc import AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,6 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import structlog
 
+from agi import routes
 from agi.live import LivePositions
 from agi.routes import Routes, Tools
 from agi.server import Server
@@ -28,7 +31,7 @@ from ura.flows.facts import FIRST_FACTS
 from ura.flows.nodes import Flow
 from ura.flows.published import Number
 from ura.journal import Journal, Record
-from ura.protocol import Protocols
+from ura.protocol import BLOCK, Protocols
 
 FLOW = """
 schema_version: 1
@@ -387,7 +390,7 @@ async def test_a_recorded_message_is_kept_when_the_caller_hangs_up_after_it(hous
 
 
 async def test_without_protocol_numbers_the_call_goes_on(house: House, tmp_path: Path) -> None:
-    (tmp_path / "protocol" / "0.json").mkdir()
+    (tmp_path / "protocol" / "0.json").mkdir(parents=True)
     caller = await house.call(keys=["", "1"])
     assert "URA_PROTOCOL" not in caller.variables
     assert caller.variables["URA_RESULT"] == "end"
@@ -397,6 +400,50 @@ async def test_a_journal_that_refuses_costs_the_record_and_never_the_call(house:
     house.fill_the_disk()
     caller = await house.call(keys=["", "9"])
     assert (caller.heard[1], caller.variables["URA_RESULT"]) == ("prosa/main", "queue")
+    assert caller.variables["URA_UNRECORDED"] == "yes"
+
+
+async def test_a_call_that_is_recorded_leaves_no_word_to_call_back(house: House) -> None:
+    assert "URA_UNRECORDED" not in (await house.call(keys=["", "9"])).variables
+
+
+async def test_a_disk_that_fills_up_in_the_middle_of_a_call_leaves_word_too(house: House) -> None:
+    def press() -> Iterator[str]:
+        yield ""
+        house.fill_the_disk()
+        yield "4"
+
+    caller = await house.call(keys=press())
+    assert (caller.variables["URA_RESULT"], caller.variables["URA_UNRECORDED"]) == ("queue", "yes")
+
+
+@pytest.mark.parametrize("drawn", [1, BLOCK], ids=["journal", "protocol"])
+async def test_a_disk_that_hangs_is_waited_for_one_second_and_no_protocol_is_told(
+    house: House, monkeypatch: pytest.MonkeyPatch, drawn: int
+) -> None:
+    """fdatasync may hang in the journal, or where the next block of protocol numbers is reserved."""
+    for _ in range(drawn):
+        house.tools.protocols.next(datetime.now(house.tools.zone).date())
+    real, goes_on = os.fdatasync, threading.Event()
+
+    def hang(fd: int) -> None:
+        goes_on.wait(60)
+        real(fd)
+
+    monkeypatch.setattr(os, "fdatasync", hang)
+    monkeypatch.setattr(routes, "DURABLE_WITHIN_S", 0.05)
+    try:
+        async with asyncio.timeout(30):
+            caller = await house.call(keys=["", "1"])
+    finally:
+        goes_on.set()
+    assert caller.heard == ["prosa/welcome", "prosa/main", "prosa/bye"]
+    assert caller.variables["URA_UNRECORDED"] == "yes"
+    monkeypatch.undo()
+    monkeypatch.setattr(routes, "DURABLE_WITHIN_S", 30)
+    caller = await house.call(keys=["", "1"])
+    assert len(caller.variables["URA_PROTOCOL"]) == 12
+    assert "URA_UNRECORDED" not in caller.variables
 
 
 async def test_a_lost_line_leaves_the_position_so_that_the_call_can_go_on(house: House) -> None:
