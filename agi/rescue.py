@@ -1,6 +1,7 @@
 """When our server is gone: a classic AGI script, started by Asterisk itself, on pyst2 and the standard library alone.
 
     rescue <state folder> menu <why>      the service is limited; 1 or silence leads to a person
+    rescue <state folder> pressed <why>   the same for who has pressed a key already
     rescue <state folder> promise <why>   nobody can take the call: it is written down, somebody rings back
 
 The call and its ticket go to a journal file of our own (the format of ura/journal.py, proven by a contract test), on
@@ -217,7 +218,7 @@ def rescue(agi: AGI, state: str, mode: str, why: str) -> None:
         return made[0]
 
     promise = mode == "promise"
-    kept = keep(journal, *call.records(f"{mode}: {why}", promised=promise))
+    kept = keep(journal, *call.records(f"{'promise' if promise else 'menu'}: {why}", promised=promise))
     try:
         if promise:
             # The caller hears that the call was registered only when it was, and that we ring back only when we can.
@@ -229,7 +230,8 @@ def rescue(agi: AGI, state: str, mode: str, why: str) -> None:
             keep(journal, call.closed("rescue"))
             agi.set_variable("URA_RESULT", "end")
         else:
-            play(agi, MENU, WAIT_MS, 1)  # any key, and none, lead to a person
+            if mode != "pressed":
+                play(agi, MENU, WAIT_MS, 1)  # any key, and none, lead to a person
             if kept:  # never a number that is not written down
                 tell_protocol(agi, call)
             keep(journal, call.closed("queue"))

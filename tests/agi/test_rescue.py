@@ -76,6 +76,14 @@ def test_the_menu_leads_to_a_person_and_the_call_and_a_ticket_are_on_disk(run: R
     assert (closed.kind, closed.data["outcome"]) == ("call_closed", "queue")
 
 
+def test_who_has_pressed_a_key_hears_no_menu_and_is_written_down_like_the_others(run: Run, state: Path) -> None:
+    code, asked = run("pressed", DID + OK * 5)
+    assert code == 0
+    assert not [line for line in asked if "rescue/menu" in line]
+    assert asked[-1] == 'SET VARIABLE "URA_RESULT" "queue"'
+    assert [record.data["summary"] for record in records(state) if record.kind == "ticket_opened"] == ["menu: down"]
+
+
 def test_every_record_can_be_projected(run: Run, state: Path) -> None:
     run("promise", DID + "200 result=\n" + OK)
     run("menu", DID + "200 result=\n" + OK * 3)

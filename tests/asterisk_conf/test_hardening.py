@@ -17,7 +17,7 @@ FROM_MODULE = {
     "AGI": "res_agi",
     "Gosub": "app_stack",
     "Return": "app_stack",
-    "Playback": "app_playback",
+    "ControlPlayback": "app_controlplayback",
     "PlayTones": "app_playtones",
     "StopPlayTones": "app_playtones",
     "Queue": "app_queue",

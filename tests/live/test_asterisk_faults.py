@@ -130,6 +130,18 @@ async def test_who_waits_without_the_server_has_a_wait_that_ends(
         await at_work.hang_up()
 
 
+@pytest.mark.parametrize("key", ["1", "*", "#"])
+async def test_a_key_cuts_what_the_dialplan_says_and_is_not_lost(caller: Caller, key: str) -> None:
+    """The server is away: who presses into the first words goes on to a person, and no menu asks once more."""
+    call = await caller.dial(LANDLINE)
+    await call.heard("system.one_moment")
+    await call.press(key)
+    await call.heard("rescue.registered", "system.all_busy", timeout_s=30)  # nobody is logged in
+    assert [said for said in call.hearings() if said.key == "rescue.menu"] == []
+    assert not next(said for said in call.hearings() if said.key == "system.one_moment").complete
+    await call.hang_up()
+
+
 async def test_corporate_caller_waits_for_people_and_not_for_a_frozen_server(
     caller: Caller, asterisk: Asterisk, settings: Settings, prompts: Fingerprints
 ) -> None:
