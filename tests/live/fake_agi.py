@@ -76,6 +76,12 @@ async def speak_never(session: Session) -> None:
         pass
 
 
+async def refuse(session: Session) -> None:
+    """A worker that has all the calls it may have, in the words of agi/server.py."""
+    session.writer.write(b"FAILURE full\n")
+    await session.writer.drain()
+
+
 async def die(session: Session) -> None:
     """A worker that crashes in mid-call: Asterisk calls that SUCCESS."""
     await session.command("ANSWER")

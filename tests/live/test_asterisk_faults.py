@@ -17,7 +17,7 @@ from prosa.asterisk import Asterisk
 from prosa.caller import Call, Caller
 from prosa.heard import Fingerprints
 from tests.conftest import free_port
-from tests.live.fake_agi import Session, die, listening, speak_never, then_end, then_queue
+from tests.live.fake_agi import Session, die, listening, refuse, speak_never, then_end, then_queue
 from ura import journal as journals
 from ura.settings import Settings
 
@@ -189,6 +189,46 @@ async def test_workers_that_keep_dying_lead_to_a_person(caller: Caller, settings
         await call.heard("rescue.menu", "system.limited")
         await call.hang_up()
     assert agi.paths == ["inbound", "resume", "resume"]
+
+
+async def test_full_worker_is_followed_by_another_which_begins_the_call(caller: Caller, settings: Settings) -> None:
+    async def first_is_full(session: Session) -> None:
+        await (refuse if len(agi.sessions) == 1 else then_end)(session)
+
+    async with listening(first_is_full, settings.agi_port) as agi:
+        call = await caller.dial(LANDLINE)
+        await call.ended()
+    assert agi.paths == ["inbound", "inbound"]
+
+
+async def test_full_server_is_heard_at_once_and_leads_to_a_person(caller: Caller, settings: Settings) -> None:
+    async with listening(refuse, settings.agi_port) as agi:
+        call = await caller.dial(LANDLINE)
+        await call.heard("system.one_moment")
+        assert spoke_s(call, call.dialled_at) < 2
+        await call.heard("rescue.menu")
+        await call.hang_up()
+    assert set(agi.paths) == {"inbound"}
+    assert len(agi.paths) <= 3
+
+
+async def test_call_that_was_not_recorded_is_left_in_the_cdr_to_be_called_back(
+    caller: Caller, settings: Settings
+) -> None:
+    number, cdr = "+5511987650003", settings.state_dir / "asterisk/log/cdr-csv/Master.csv"
+
+    async def flow(session: Session) -> None:
+        await session.command("SET VARIABLE TIMEOUT(absolute) 3600")
+        await session.command("SET VARIABLE URA_UNRECORDED yes")
+        await session.command("GET DATA prosa/menu/main 5000 1")
+
+    async with listening(flow, settings.agi_port):
+        call = await caller.dial(LANDLINE, from_=number)
+        await call.heard("menu.main")
+        await call.hang_up()
+        await until(lambda: cdr.exists() and number in cdr.read_text())
+    rows = [row for row in csv.reader(cdr.read_text().splitlines()) if row[1] == number]
+    assert [row[-1] for row in rows] == ["retorno"]
 
 
 async def test_queue_with_nobody_logged_in_gives_the_caller_back_to_the_flow(
