@@ -128,6 +128,7 @@ class OpenToAll(Rule):
 
 CallReader = Annotated[Actor, Depends(Requires(Permission.CALLS_READ))]
 LeadReader = Annotated[Actor, Depends(Requires(Permission.LEADS_READ))]
+LeadWriter = Annotated[Actor, Depends(Requires(Permission.LEADS_WRITE))]
 TicketReader = Annotated[Actor, Depends(Requires(Permission.TICKETS_READ))]
 TicketWriter = Annotated[Actor, Depends(Requires(Permission.TICKETS_WRITE))]
 OutageReader = Annotated[Actor, Depends(Requires(Permission.OUTAGES_READ))]

@@ -36,6 +36,7 @@ from api.routes import (
     panel_callbacks,
     panel_entry,
     panel_hours,
+    panel_leads,
     panel_messages,
     panel_outages,
     panel_reports,
@@ -126,6 +127,7 @@ def build(config: Settings) -> FastAPI:
     app.include_router(panel_messages.router)
     app.include_router(panel_hours.router)
     app.include_router(panel_reports.router)
+    app.include_router(panel_leads.router)
     app.include_router(panel_waiting_list.router)
     app.include_router(health.metrics_router)
     app.include_router(hooks.router)

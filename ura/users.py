@@ -35,6 +35,7 @@ TOKEN_PREFIX = "prosa_"  # noqa: S105 - so that scanners of leaked secrets recog
 class Permission(StrEnum):
     CALLS_READ = "calls:read"
     LEADS_READ = "leads:read"
+    LEADS_WRITE = "leads:write"
     TICKETS_READ = "tickets:read"
     TICKETS_WRITE = "tickets:write"
     OUTAGES_READ = "outages:read"
@@ -68,7 +69,7 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     Role.ADMIN: frozenset(Permission),
     Role.SUPERVISOR: frozenset(Permission) - {_P.USERS_MANAGE},
     Role.ATTENDANT: _EVERYBODY
-    | {_P.TICKETS_WRITE, _P.LEADS_READ, _P.FLOWS_READ, _P.PHONES_SEE, _P.RECORDINGS_HEAR}
+    | {_P.TICKETS_WRITE, _P.LEADS_READ, _P.LEADS_WRITE, _P.FLOWS_READ, _P.PHONES_SEE, _P.RECORDINGS_HEAR}
     | {_P.CALLBACKS_READ, _P.CALLBACKS_WRITE, _P.MESSAGES_READ, _P.MESSAGES_WRITE}
     | {_P.ENTRY_READ, _P.CALLERS_BLOCK},
     # Technicians keep the network: they never see a customer's number, nor hear a customer.
@@ -147,6 +148,11 @@ async def create_user(session: AsyncSession, *, email: str, name: str, role: Rol
     await session.flush()
     await audit.record(session, actor=actor, action="user-created", subject=email, detail={"role": role})
     return user
+
+
+async def list_emails(session: AsyncSession) -> list[str]:
+    """Of all who may log in, by name."""
+    return list(await session.scalars(select(User.email).where(User.active).order_by(User.email)))
 
 
 async def find_user(session: AsyncSession, *, email: str) -> User | None:

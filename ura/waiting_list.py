@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import events, queues, upsert
@@ -54,9 +54,10 @@ async def call_back(session: AsyncSession, *, now: datetime) -> int:
     calls = [{"id": each.id, "call_id": each.call_id, "phone": each.phone, **about} for each in first.values()]
     await queues.request_callbacks(session, calls)
     if call_ids := [entry.call_id for entry in settled if entry.call_id]:
+        gone_on = select(Lead.merged_into_id).where(Lead.call_id.in_(call_ids))
         await session.execute(
             update(Lead)
-            .where(Lead.call_id.in_(call_ids), Lead.status == LeadStatus.WAITING)
+            .where(or_(Lead.call_id.in_(call_ids), Lead.id.in_(gone_on)), Lead.status == LeadStatus.WAITING)
             .values(status=LeadStatus.FORWARDED, next_action_at=now)
             .execution_options(synchronize_session=False)
         )

@@ -1,12 +1,14 @@
-"""What sales were promised, each minute: who waited for us to reach them is rung when we do."""
+"""What sales were promised, each minute: who waited for us to reach them is rung when we do, and what a call left has a
+next action."""
 
 import asyncio
 from datetime import UTC, datetime
 
 import structlog
 
-from ura import waiting_list
+from ura import funnel, waiting_list
 from ura.db import Sessions
+from ura.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -14,8 +16,9 @@ MINUTE_S = 60.0
 
 
 class Sales:
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, config: Settings) -> None:
         self._sessions = sessions
+        self._zone, self._state_uf = config.zone, config.state_uf
 
     async def run(self) -> None:
         while True:
@@ -32,3 +35,7 @@ class Sales:
             calls = await waiting_list.call_back(session, now=now)
         if calls:
             log.info("neighbourhoods are covered: calls to make to who waited for them", calls=calls)
+        async with self._sessions.begin() as session:
+            leads = await funnel.settle(session, now=now, zone=self._zone, state_uf=self._state_uf)
+        if leads:
+            log.info("leads of calls that are over have a next action", leads=leads)

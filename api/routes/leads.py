@@ -1,18 +1,22 @@
-"""People who asked for a plan."""
+"""People who asked for a plan, and what is made of each."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import AwareDatetime, BaseModel, Field
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.call_views import phone_for
-from api.deps import LeadReader, SessionDep
+from api.deps import LeadReader, LeadWriter, SessionDep
 from api.errors import described
 from api.routes.calls import searched_phone, zoned
 from api.schemas import Answer, Cursor, Limit, Listed
-from ura import leads
+from ura import audit, funnel, leads, users
+from ura.errors import BadInput
+from ura.funnel import LeadChange
 from ura.leads import LeadFilter
-from ura.models import Audience, Lead, LeadStatus
+from ura.models import Audience, Lead, LeadSource, LeadStatus, LostReason
 from ura.users import Actor
 
 router = APIRouter(prefix="/leads", tags=["leads"])
@@ -28,11 +32,36 @@ class LeadAnswer(Answer):
     plan_id: int | None
     status: LeadStatus
     wants_message: bool
+    owner: str
+    source: LeadSource
+    source_ref: str
+    next_action_at: datetime | None
+    lost_reason: LostReason | None
+    merged_into_id: str | None
     created_at: datetime
     updated_at: datetime
 
 
-@router.get("", summary="List leads, newest first", responses=described())
+class LeadPatch(BaseModel):
+    """What is left out stays as it is."""
+
+    status: LeadStatus | None = None
+    owner: str | None = Field(None, max_length=120, description="A user's e-mail; empty: nobody's.")
+    next_action_at: AwareDatetime | None = Field(None, description="A moment to come, with a time zone.")
+    source: LeadSource | None = None
+    source_ref: str | None = Field(None, max_length=80, description="The number dialled, or which partner.")
+    lost_reason: LostReason | None = Field(None, description="Goes with `lost`.")
+    model_config = {
+        "extra": "forbid",
+        "json_schema_extra": {"example": {"status": "visit", "next_action_at": "2026-11-25T12:00:00Z"}},
+    }
+
+
+class OwnerUnknown(BadInput):
+    code = "owner-unknown"
+
+
+@router.get("", summary="List leads: those due, or all", responses=described())
 async def list_leads(
     actor: LeadReader,
     session: SessionDep,
@@ -40,6 +69,11 @@ async def list_leads(
     phone: Annotated[str, Query(max_length=40, description="In any usual form. Needs phones:see.")] = "",
     call_id: Annotated[str, Query(max_length=32)] = "",
     neighbourhood_id: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
+    owner: Annotated[str, Query(max_length=120)] = "",
+    source: LeadSource | None = None,
+    due: Annotated[
+        bool, Query(description="Only those whose next action is due, the longest due first; else all, newest first.")
+    ] = False,
     created_from: Annotated[datetime | None, Query(alias="from", description="With a time zone; inclusive.")] = None,
     created_before: Annotated[datetime | None, Query(alias="to", description="With a time zone; exclusive.")] = None,
     cursor: Cursor = "",
@@ -50,6 +84,9 @@ async def list_leads(
         phone=searched_phone(actor, phone),
         call_id=call_id,
         neighbourhood_id=neighbourhood_id,
+        owner=owner,
+        source=source,
+        due_at=datetime.now(UTC) if due else None,
         created_from=zoned(created_from, "from"),
         created_before=zoned(created_before, "to"),
     )
@@ -60,6 +97,26 @@ async def list_leads(
 @router.get("/{lead_id}", summary="One lead", responses=described(404))
 async def get_lead(actor: LeadReader, session: SessionDep, lead_id: str) -> LeadAnswer:
     return _answer(actor, await leads.get_lead(session, lead_id))
+
+
+@router.patch("/{lead_id}", summary="Take a lead further", responses=described(404, 409))
+async def change_lead(actor: LeadWriter, session: SessionDep, lead_id: str, patch: LeadPatch) -> LeadAnswer:
+    """An open lead keeps a next action to come; `lost` takes a reason; a contract is the end."""
+    await change(session, actor, lead_id, LeadChange(**patch.model_dump()))
+    return _answer(actor, await leads.get_lead(session, lead_id))
+
+
+async def change(session: AsyncSession, actor: Actor, lead_id: str, wanted: LeadChange) -> None:
+    """For the API and for the panel. Raises LeadNotFound, OwnerUnknown, and what `ura.funnel.change_lead` does."""
+    if wanted.owner:
+        owner = await users.find_user(session, email=wanted.owner)
+        if owner is None or not owner.active:
+            raise OwnerUnknown("There is no such user. Give the e-mail that the user logs in with.")
+    now = datetime.now(UTC)
+    if changed := await funnel.change_lead(session, lead_id, wanted, now=now):
+        lead = await leads.get_lead(session, lead_id)
+        detail = {name: str(value) for name in changed if (value := getattr(lead, name)) is not None}
+        await audit.record(session, actor=actor.name, action="lead.change", subject=lead_id, detail=detail, at=now)
 
 
 def _answer(actor: Actor, lead: Lead) -> LeadAnswer:

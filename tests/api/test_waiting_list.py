@@ -49,4 +49,4 @@ async def test_the_most_wanted_neighbourhood_comes_first_and_nobody_is_named(pro
 async def test_who_may_not_see_leads_does_not_see_the_demand(person: Client) -> None:
     async with person(Role.TECHNICIAN) as client:
         assert (await client.get(ADDRESS)).status_code == 403
-        assert 'href="/panel/waiting-list"' not in (await client.get("/panel")).text
+        assert 'href="/panel/leads"' not in (await client.get("/panel")).text

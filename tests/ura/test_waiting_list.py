@@ -13,6 +13,7 @@ from ura.imports import ImportKind
 from ura.journal import Record
 from ura.models import Callback, Coverage, LeadStatus, Neighbourhood, WaitingListEntry
 from ura.projection import apply_batch
+from ura.settings import Settings
 from worker.sales import Sales
 
 ANA, BIA, CAIO = "+5511987654321", "+5511944443333", "+551133334444"
@@ -101,12 +102,12 @@ async def test_an_import_that_fails_rings_nobody(sessions: Sessions, places: tup
 
 
 async def test_whose_record_comes_after_the_import_is_rung_by_the_worker(
-    sessions: Sessions, places: tuple[int, int]
+    sessions: Sessions, settings: Settings, places: tuple[int, int]
 ) -> None:
     await imported(sessions, "coberto")
     await asked(sessions, joined(ANA, places[0]), joined(CAIO, places[1]))
     for _ in range(2):
-        await Sales(sessions).minutely(NOON)
+        await Sales(sessions, settings).minutely(NOON)
         assert await rung(sessions) == [ANA]
 
 
