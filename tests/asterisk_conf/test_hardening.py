@@ -42,7 +42,7 @@ def test_nothing_that_comes_in_can_get_out(etc: Path, steps: list[Step]) -> None
     known = {step.context for step in steps}
     assert contexts == {
         *("from-trunk", "dids", "unknown-number", "inbound", "corporate", "caller", "flow"),
-        *("to-queue", "max-wait", "queue-keys", "rescue", "goodbye", "say"),
+        *("to-queue", "max-wait", "queue-keys", "rescue", "goodbye", "say", "note"),
     }
     assert contexts <= known
     assert {step.application for step in steps if step.context in contexts} & (LOUD | SHELLS) == set()
@@ -91,6 +91,7 @@ def test_every_conversation_with_the_server_has_the_guards(steps: list[Step]) ->
     assert Step("caller", "s", "Set", "AGIEXITONHANGUP=yes") in steps
     asked = [place for place, step in enumerate(steps) if step.application == "AGI" and "AGI_URL" in step.arguments]
     assert [steps[place - 1] for place in asked] == [
+        Step("from-attendant", "*77", "Set", "TIMEOUT(absolute)=120"),
         Step("flow", "ask", "Set", "TIMEOUT(absolute)=4"),
         Step("max-wait", "s", "Set", "TIMEOUT(absolute)=2"),
     ]
