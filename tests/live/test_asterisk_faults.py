@@ -1,25 +1,33 @@
-"""Whatever happens to our server, the caller hears something true and gets a way on (dialplan/ on a real Asterisk).
+"""Whatever happens to our server, the caller hears something true and gets a way on (dialplan/ on a real Asterisk):
+nobody listens (R01), somebody listens and never speaks (R03). And whatever callers call themselves (R20).
 
 The server is a fake with one fault each; the callers are real SIP phones.
 """
 
 import asyncio
 import csv
+import re
+import shutil
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from agi.variables import parse_environment
 from prosa import asterisk as asterisks
 from prosa.asterisk import Asterisk
 from prosa.caller import Call, Caller
 from prosa.heard import Fingerprints
 from tests.conftest import free_port
 from tests.live.fake_agi import Session, die, listening, refuse, speak_never, then_end, then_queue
-from ura import journal as journals
+from ura.db import make_engine, make_sessions
+from ura.models import Call as CallRow
+from ura.models import Category, Door, Ticket
 from ura.settings import Settings
+from worker.projector import Projector
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(90)]
 
@@ -97,7 +105,10 @@ def spoke_s(call: Call, since: float | None) -> float:
     return first - (since or 0.0)
 
 
-async def test_server_down_is_heard_at_once_and_leads_to_a_person(crowd: list[Caller], settings: Settings) -> None:
+async def test_server_down_is_heard_at_once_and_leads_to_a_person(
+    crowd: list[Caller], settings: Settings, sqlite_template: Path, tmp_path: Path
+) -> None:
+    """R01, to the database."""
     calls = await all_dial(crowd, LANDLINE)
     for call in calls:
         await call.answered()
@@ -108,10 +119,18 @@ async def test_server_down_is_heard_at_once_and_leads_to_a_person(crowd: list[Ca
         # Nobody is logged in: the queue gives the caller back, and the call ends with a promise.
         await call.heard("rescue.registered", "system.all_busy", timeout_s=30)
         await call.ended(30)
-    records = [record for file in journals.files(settings.journal_dir) for record in journals.read(file).records]
-    tickets = {record.data["call_id"] for record in records if record.kind == "ticket_opened"}
-    assert len(tickets) == 20
-    assert {record.data["category"] for record in records if record.kind == "ticket_opened"} == {"fallback"}
+    engine = make_engine(f"sqlite+aiosqlite:///{shutil.copyfile(sqlite_template, tmp_path / 'prosa.db')}")
+    shutil.copytree(settings.journal_dir, tmp_path / "journal")
+    projector = Projector(tmp_path / "journal", make_sessions(engine))
+    while await projector.step():
+        pass
+    async with make_sessions(engine)() as session:
+        tickets = list(await session.scalars(select(Ticket)))
+        rescued = set(await session.scalars(select(CallRow.id).where(CallRow.door == Door.RESCUE)))
+    await engine.dispose()
+    assert len(tickets) == len({ticket.call_id for ticket in tickets}) == 20
+    assert {ticket.category for ticket in tickets} == {Category.FALLBACK}
+    assert {ticket.call_id for ticket in tickets} == rescued
 
 
 async def test_who_waits_without_the_server_has_a_wait_that_ends(
@@ -362,6 +381,78 @@ async def test_number_and_name_are_filtered_before_the_server_sees_them(
         assert seen["agi_calleridname"] == filtered[1]
 
 
+class Trunk:
+    """The carrier's side, byte by byte: what no telephone would send."""
+
+    def __init__(self, sip_port: int) -> None:
+        self._asterisk = ("127.0.0.1", sip_port)
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.settimeout(10)
+        self._me = f"127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def call(self, tag: int, dialled: bytes, number: bytes, name: bytes) -> None:
+        """One call that the server ends. Raises when it was refused or not answered."""
+        sdp = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 8\r\n"
+        mine = self._me.encode()
+        common = (
+            b"Via: SIP/2.0/UDP %b;branch=z9hG4bK%d;rport\r\nMax-Forwards: 70\r\nCall-ID: %d@%b\r\n"
+            b'From: "%b" <sip:%b@127.0.0.1>;tag=%d\r\n' % (mine, tag, tag, mine, name, number, tag)
+        )
+        to = b"To: <sip:%b@127.0.0.1>" % dialled
+        invite = b"INVITE sip:%b@127.0.0.1 SIP/2.0\r\n%b%b\r\nCSeq: 1 INVITE\r\nContact: <sip:x@%b>\r\n"
+        body = b"Content-Type: application/sdp\r\nContent-Length: %d\r\n\r\n%b" % (len(sdp), sdp)
+        self._socket.sendto(invite % (dialled, common, to, mine) + body, self._asterisk)
+        while not (heard := self._socket.recv(4000)).startswith(b"BYE "):
+            status = heard.split(b" ", 2)[1]
+            assert status in (b"100", b"180", b"200"), heard
+            if status == b"200" and b"%d@" % tag in heard:
+                tagged = re.search(rb"^To: .*(;tag=[^;\r]+)", heard, re.MULTILINE)
+                assert tagged is not None
+                ack = b"ACK sip:%b@127.0.0.1 SIP/2.0\r\n%b%b%b\r\nCSeq: 1 ACK\r\nContent-Length: 0\r\n\r\n"
+                self._socket.sendto(ack % (dialled, common, to, tagged[1]), self._asterisk)
+        kept = [line for line in heard.split(b"\r\n") if line.startswith((b"Via", b"From", b"To", b"Call-ID", b"CSeq"))]
+        self._socket.sendto(b"\r\n".join([b"SIP/2.0 200 OK", *kept, b"Content-Length: 0", b"", b""]), self._asterisk)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+AT_ONCE = 16
+
+
+def call_with(sip_port: int, some: bytes) -> None:
+    """One call with these bytes in number, name and number dialled, which has the first of them in its digits."""
+    escaped = b"".join(b"%%%02X" % byte for byte in some)
+    name = b"".join(b"\\" * (byte in b'"\\') + bytes([byte]) for byte in some if byte not in b"\r\n")
+    trunk = Trunk(sip_port)
+    try:
+        trunk.call(some[0], b"55%03d%b" % (some[0], escaped), b"119" + escaped, b"Ana" + name)
+    finally:
+        trunk.close()
+
+
+async def test_any_byte_in_number_name_and_dialled_number_is_filtered_before_the_server_sees_it(
+    asterisk: Asterisk, settings: Settings
+) -> None:
+    """R20: every byte but NUL, which ends a SIP name, in all three; in the name as it is, where SIP allows that."""
+    chunks = [bytes(range(first, min(first + AT_ONCE, 256))) for first in range(1, 256, AT_ONCE)]
+    async with listening(then_end, settings.agi_port) as agi:
+        await asyncio.gather(*(asyncio.to_thread(call_with, settings.sip_port, chunk) for chunk in chunks))
+    await no_channels(asterisk)
+    assert agi.paths == ["inbound"] * len(chunks)
+    seen = {session.environment["agi_arg_1"][2:5]: session.environment for session in agi.sessions}
+    for chunk in chunks:
+        environment = seen[f"{chunk[0]:03}"]
+        start = parse_environment([f"{key}: {value}".encode() for key, value in environment.items() if key])
+        digits = "".join(chr(byte) for byte in chunk if chr(byte) in "0123456789")
+        assert start.oddities == ()
+        assert start.caller == environment["agi_callerid"] == f"119{'+' * (ord('+') in chunk)}{digits}"
+        assert start.did == environment["agi_arg_1"] == f"55{chunk[0]:03}{digits}"
+        assert re.fullmatch("Ana[A-Za-z0-9. ]{0,16}", environment["agi_calleridname"])
+        assert re.fullmatch("[0-9+]*|unknown", environment["agi_dnid"])
+
+
 @pytest.mark.parametrize("dialled", ["0800999", "abc", "h", "T", "551133339999", "+5500'%22%24%2C", "100&PJSIP"])
 async def test_number_that_is_not_ours_goes_to_the_flow_too(caller: Caller, settings: Settings, dialled: str) -> None:
     async with listening(then_end, settings.agi_port) as agi:
@@ -371,7 +462,7 @@ async def test_number_that_is_not_ours_goes_to_the_flow_too(caller: Caller, sett
 
 
 def test_log_of_all_this_has_no_error_and_nothing_runs_as_root(asterisk: Asterisk, settings: Settings) -> None:
-    log = (settings.state_dir / "asterisk/log/messages.log").read_text()
+    log = (settings.state_dir / "asterisk/log/messages.log").read_text(errors="replace")
     assert [line for line in log.splitlines() if "ERROR" in line] == []
     status = Path(f"/proc/{asterisk.process.pid}/status").read_text()
     assert "\nUid:\t0\t" not in status
