@@ -108,7 +108,9 @@ class Database:
         await self._engine.dispose()
 
 
-def start_house(state_dir: Path, *, launcher: Sequence[str] = (), **values: Any) -> House:
+def start_house(
+    state_dir: Path, *, launcher: Sequence[str] = (), options: Sequence[str] = ("--no-first-call",), **values: Any
+) -> House:
     """`prosa run` on free ports; `values` are settings, `launcher` is a command that becomes the one after it.
     Returns when it says ready."""
     usual: dict[str, Any] = {
@@ -128,7 +130,7 @@ def start_house(state_dir: Path, *, launcher: Sequence[str] = (), **values: Any)
         asterisks.install(settings)
     given = {name: _told(value) for name, value in settings.model_dump(exclude_unset=True).items()}
     process = subprocess.Popen(
-        [*launcher, sys.executable, "-m", "prosa.main", "run", "--no-first-call"],
+        [*launcher, sys.executable, "-m", "prosa.main", "run", *options],
         cwd=ROOT,
         env={**_clean_environment(), **{f"PROSA_{name.upper()}": value for name, value in given.items()}},
         stdin=subprocess.DEVNULL,
