@@ -18,9 +18,11 @@ import pytest
 import structlog
 
 from agi import main as module
+from agi import routes
 from prosa.run import Steps
 from prosa.setup import prepare
 from tests.agi.fake_asterisk import FakeAsterisk, header
+from ura import journal as journals
 from ura.db import make_engine
 from ura.settings import ROOT, Settings
 
@@ -128,6 +130,18 @@ async def test_a_worker_killed_or_frozen_is_replaced_and_its_call_goes_on_in_ano
     assert "position" not in door.said()
 
 
+async def test_while_one_worker_is_blocked_the_other_serves(door: Door) -> None:
+    before, ready = door.workers(), door.said().count("ready")
+    os.kill(before[0], signal.SIGSTOP)
+    calls = await asyncio.gather(
+        *(FakeAsterisk(door.port, keys=["", "9"], header=header(agi_uniqueid=f"prosa-5.{n}")).call() for n in range(6))
+    )
+    assert [call.variables.get("URA_RESULT") for call in calls] == ["queue"] * 6
+    await door.ready(ready + 1)
+    await door.until(lambda: before[0] not in door.workers())
+    assert before[1] in door.workers()
+
+
 async def test_a_worker_told_to_stop_is_replaced_first(door: Door) -> None:
     before, ready, died = door.workers(), door.said().count("ready"), door.said().count("died")
     os.kill(before[0], signal.SIGTERM)
@@ -179,18 +193,19 @@ def test_what_an_earlier_run_left_is_cleared_when_it_is_old(settings: Settings) 
     assert (old.exists(), new.exists()) == (False, True)
 
 
+class AllPrompts:
+    def playable(self, keys: list[str]) -> list[str]:
+        return [f"prosa/{key}" for key in keys]
+
+    def can_play(self, key: str) -> bool:
+        return True
+
+
 async def test_a_worker_serves_until_its_parent_is_gone(settings: Settings) -> None:
-    class Prompts:
-        def playable(self, keys: list[str]) -> list[str]:
-            return [f"prosa/{key}" for key in keys]
-
-        def can_play(self, key: str) -> bool:
-            return True
-
     sock = module.bind(settings)
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    prompts: Any = Prompts()
+    prompts: Any = AllPrompts()
     serving = module.serve(settings, make_engine(settings.db_url), prompts, sock, writing)
     worker = asyncio.create_task(serving)
     call = await FakeAsterisk(settings.agi_port, keys=["", "9"]).call()
@@ -200,6 +215,35 @@ async def test_a_worker_serves_until_its_parent_is_gone(settings: Settings) -> N
     os.close(reading)
     await asyncio.wait_for(worker, 20)
     os.close(writing)
+
+
+async def test_a_worker_that_starts_on_a_disk_that_refuses_serves_and_records_as_soon_as_it_can(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file where its folder should be: no journal can be opened, and no protocol number drawn."""
+    refusing = [settings.journal_dir, settings.state_dir / "protocol"]
+    for folder in refusing:
+        folder.write_text("")
+    monkeypatch.setattr(routes, "DURABLE_WITHIN_S", 30)  # refused is not slow
+    sock = module.bind(settings)
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    prompts: Any = AllPrompts()
+    serving = module.serve(settings, make_engine(settings.db_url), prompts, sock, writing)
+    worker = asyncio.create_task(serving)
+    try:
+        call = await FakeAsterisk(settings.agi_port, keys=["", "9"]).call()
+        assert (call.variables["URA_RESULT"], call.variables["URA_UNRECORDED"]) == ("queue", "yes")
+        assert "URA_PROTOCOL" not in call.variables
+        for folder in refusing:
+            folder.unlink()
+        call = await FakeAsterisk(settings.agi_port, keys=["", "9"]).call()
+        records = [record for file in journals.files(settings.journal_dir) for record in journals.read(file).records]
+        assert records[0].data["protocol"] == call.variables["URA_PROTOCOL"] != ""
+    finally:
+        os.close(reading)
+        await asyncio.wait_for(worker, 20)
+        os.close(writing)
 
 
 def test_a_full_pipe_is_no_reason_to_stop() -> None:
