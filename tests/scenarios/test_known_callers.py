@@ -17,6 +17,7 @@ from prosa.demo_house import DemoHouse
 from tests.fake_erp import FakeErp
 from tests.scenarios.story import MONDAY_10H, PROTOCOL, SUNDAY_02H, Told, tell
 from ura import tickets
+from ura.adapters.erp.local import LocalErp
 from ura.billing import may_remind
 from ura.db import Sessions
 from ura.models import Category, ErpRequest, ErpRequestState, OutageCall, Ticket, Tier, TrustUnlock
@@ -321,7 +322,26 @@ async def test_a_promise_is_a_day_after_a_document(ring: Ring) -> None:
     told = await ring(keys(BILLING, YES, "3", CELIAS_CPF, "1"), CELIA)
     told.hears("identify.cpf", "promise.intro", "choose.press_1", "promise.accepted", "end.anything_else")
     again = await ring(keys(BILLING, YES, "3", CELIAS_CPF, "1"), CELIA)
-    again.hears("promise.refused", "billing.mine")
+    again.hears("promise.refused", "cant_pay.menu")
+
+
+async def test_who_cannot_pay_on_any_of_the_days_is_led_to_who_negotiates(ring: Ring) -> None:
+    told = await ring(keys(BILLING, YES, "3", CELIAS_CPF, "8", "1"), CELIA)
+    told.hears("promise.other", "cant_pay.menu", "person.transferring")
+    assert told.queues == ["retencao"]
+    back = await ring(keys(BILLING, YES, "3", CELIAS_CPF, "8", "2"), CELIA)
+    back.hears("cant_pay.menu", "billing.mine")
+    assert "retencao" not in back.queues
+
+
+async def test_where_no_promise_is_kept_no_document_is_asked_for_and_no_day_offered(
+    ring: Ring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LocalErp, "takes_promises", False)
+    told = await ring(keys(BILLING, YES, "3", "1"), CELIA)
+    told.hears("promise.unsupported", "cant_pay.menu")
+    assert not {"identify.cpf", "promise.intro", "promise.failed"} & set(told.heard)
+    assert told.queues == ["retencao"]
 
 
 async def test_a_charge_that_is_disputed_is_a_complaint_and_brings_no_reminders(ring: Ring, sessions: Sessions) -> None:

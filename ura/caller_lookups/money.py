@@ -49,7 +49,7 @@ async def promise_days(callers: Callers, args: Args) -> dict[str, Json]:
 
 
 async def service_first(callers: Callers, args: Args) -> dict[str, Json]:
-    """What of ours to speak of before the caller's debt; "" when nothing is."""
+    """What of ours to speak of before the caller's debt; "" when nothing is. `promises`: can a day be agreed on?"""
     _, contract = await callers.get_contract(args)
     now = callers.now()
     erp_tickets = await _open_tickets(callers, contract.id)
@@ -63,7 +63,7 @@ async def service_first(callers: Callers, args: Args) -> dict[str, Json]:
             now=now,
             but_call=str(args.get("call_id") or ""),
         )
-    return {"matter": found[0].value if found else ""}
+    return {"matter": found[0].value if found else "", "promises": callers.house.erp.takes_promises}
 
 
 async def _open_tickets(callers: Callers, contract_id: str) -> int:

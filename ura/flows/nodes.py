@@ -327,7 +327,8 @@ class ProofEdges(Part):
 
 
 class Proof(BaseNode):
-    """Sends the proof of the fact `ticket` (what, when, protocol) by message to `contact_phone`, else to the caller.
+    """Sends the proof of the fact `ticket` (what, when, protocol) by message to `contact_phone`, else to the caller;
+    without a ticket the call's protocol.
 
     A cancellation must be followed by one (law). Edges: `on: {queued, no_mobile, failed}`; without a mobile number the
     protocol, spoken, is the proof.

@@ -83,7 +83,11 @@ ELSE = {  # and what it may say as well
     "targets": [{"targets": []}],
     "message_state": [{"state": "queued"}, {"state": "failed"}],
     "may_unlock": [{"verdict": "used_this_period"}, {"unsupported": True}],
-    "service_first": [{"matter": matter} for matter in ("outage", "open_ticket", "bad_rating")],
+    "promise_days": [{"unsupported": True, "days": []}],
+    "service_first": [
+        *({"matter": matter} for matter in ("outage", "open_ticket", "bad_rating")),
+        {"matter": "", "promises": False},
+    ],
     "session_back": [{"state": "offline"}],
     "deadline": [{"until": None}],
     "erp_result": [{"state": "done", "result": SETTLED}, {"state": "done", "result": {}}],

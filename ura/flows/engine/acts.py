@@ -124,13 +124,15 @@ def send_args(c: Cursor, node: SendPlans) -> dict[str, Json]:
 def put_proof(c: Cursor, node: Proof) -> Move:
     if not c.mobile():
         return c.to(node.on.no_mobile)
+    if not c.fact("ticket.ticket_id"):
+        return c.act("send_protocol", {"to": c.mobile()})
     ticket = {name: c.fact(f"ticket.{name}") for name in ("ticket_id", "category")}
     return c.act("send_proof", ticket | {"to": c.mobile()})
 
 
 def hear_proof(c: Cursor, node: Proof, event: Event) -> Move | None:
     match event:
-        case ActDone("send_proof"):
+        case ActDone("send_proof" | "send_protocol"):
             return c.to(node.on.queued)
         case ActFailed():
             return c.to(node.on.failed)
