@@ -12,6 +12,8 @@ from ura.flows.channel import OneAfterTheOther, Recording
 MARGIN_S = 5.0  # how much longer than it must a command may take before Asterisk counts as gone
 RECORDING_RATE = 8000
 RECORDING_SILENCE_S = 4
+UNIVERSAL = ("0", "9", "*")  # what ura.flows.nodes.UniversalKeys can be
+ALONE_S = 2.0  # so long one of them stays alone before it counts in a question for a number
 NOTHING_TO_PLAY_S = 2.0  # never more silence than this, not even when every prompt is missing
 
 
@@ -36,6 +38,8 @@ class PhoneChannel(OneAfterTheOther):
         sound = self._sounds.sound(prompts)
         if sound is SILENCE and prompts:
             timeout_s = min(timeout_s, NOTHING_TO_PLAY_S)
+        if sound.name and max_digits > 1:
+            return await self._number(sound, timeout_s=timeout_s, max_digits=max_digits)
         keys, in_time = await self._ask(sound, timeout_s=timeout_s, max_digits=max_digits)
         return "#" if in_time and not keys and max_digits == 1 else keys
 
@@ -91,6 +95,24 @@ class PhoneChannel(OneAfterTheOther):
             return Recording(0.0)
         return Recording(self._session.recorded() / RECORDING_RATE, key if key in ends else "")
 
+    async def _number(self, sound: Sound, *, timeout_s: float, max_digits: int) -> str:
+        """The keys of a number. A universal key acts when it stays alone for a moment, for a CPF may begin with a nine;
+        other digits may be as far apart as they like within `timeout_s`. No key is lost between the two commands: the
+        second comes only after a pause."""
+        for name, seconds in (("response", timeout_s), ("digit", min(ALONE_S, timeout_s))):
+            await self._session.run(self._session.set_variable, f"TIMEOUT({name})", f"{seconds:g}")
+        try:
+            keys, in_time = await self._get_data(sound, timeout_s=timeout_s, max_digits=max_digits, set_before=True)
+        except NotPlayed:
+            self._sounds.forget(sound)
+            keys, _ = await self._ask_pieces(sound, timeout_s=timeout_s, max_digits=max_digits)
+            return keys
+        rest_s = timeout_s - ALONE_S
+        if in_time or not keys or len(keys) == max_digits or keys in UNIVERSAL or rest_s <= 0:
+            return keys
+        more, _ = await self._get_data(SILENCE, timeout_s=rest_s, max_digits=max_digits - len(keys))
+        return keys + more
+
     async def _ask(self, sound: Sound, *, timeout_s: float, max_digits: int) -> tuple[str, bool]:
         """Keys, and whether the caller ended them before the time ran out."""
         if sound.pieces and not sound.name:
@@ -117,13 +139,16 @@ class PhoneChannel(OneAfterTheOther):
         wait_s = timeout_s if sound.pieces else min(timeout_s, NOTHING_TO_PLAY_S)
         return await self._get_data(SILENCE, timeout_s=wait_s, max_digits=max_digits)
 
-    async def _get_data(self, sound: Sound, *, timeout_s: float, max_digits: int) -> tuple[str, bool]:
+    async def _get_data(
+        self, sound: Sound, *, timeout_s: float, max_digits: int, set_before: bool = False
+    ) -> tuple[str, bool]:
+        """`set_before`: the waits are the channel's own TIMEOUTs (app.c 22, ast_app_getdata: those of 0 ms are)."""
         # Y:448: get_data() throws the "(timeout)" marker away, so ask through execute().
         reply = await self._session.run(
             self._session.execute,
             "GET DATA",
             quote(sound.name),
-            max(1, round(timeout_s * 1000)),
+            0 if set_before else max(1, round(timeout_s * 1000)),
             max_digits,
             timeout_s=sound.seconds + timeout_s * max_digits + MARGIN_S,
         )

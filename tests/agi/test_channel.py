@@ -25,6 +25,9 @@ class Prompts:
         return [f"prosa/{key.replace('.', '/')}" for key in keys if key not in self.missing]
 
 
+WAITS_SET = "200 result=1\n" * 2  # the channel's TIMEOUTs, before a number is asked for
+
+
 @pytest.fixture
 def roots(tmp_path: Path) -> dict[str, Path]:
     audio = tmp_path / "audio"
@@ -58,19 +61,19 @@ async def test_one_prompt_is_one_command_and_a_key_cuts_it(line: Line, channel: 
 async def test_several_prompts_are_joined_into_one_file(
     line: Line, channel: PhoneChannel, roots: dict[str, Path]
 ) -> None:
-    line.says("200 result= (timeout)\n200 result=12\n")
+    line.says("200 result= (timeout)\n200 result=1\n")
     assert await channel.play(["hello", "menu.main"]) == ""
-    assert await channel.collect(["hello", "menu.main"], max_digits=2, timeout_s=5) == "12"
+    assert await channel.collect(["hello", "menu.main"], max_digits=1, timeout_s=5) == "1"
     first, second = parse_args(await line.asked()), parse_args(await line.asked())
     assert first[2] == second[2]
-    assert second[3:] == ["5000", "2"]
+    assert second[3:] == ["5000", "1"]
     (joined,) = (roots["dyn"] / "joined").iterdir()
     assert first[2] == f"dyn/joined/{joined.stem}"
     assert joined.read_bytes() == b"H" * 16000 + b"M" * 8000
 
 
 async def test_no_input_and_a_lone_hash(line: Line, channel: PhoneChannel) -> None:
-    line.says("200 result= (timeout)\n200 result=\n200 result=\n")
+    line.says("200 result= (timeout)\n200 result=\n" + WAITS_SET + "200 result=\n")
     assert await channel.collect(["hello"], max_digits=1, timeout_s=5) == ""
     assert await channel.collect(["hello"], max_digits=1, timeout_s=5) == "#"
     assert await channel.collect(["hello"], max_digits=4, timeout_s=5) == ""
@@ -86,6 +89,38 @@ async def test_listening_is_a_short_silent_command_that_a_key_ends(line: Line, c
     line.says("200 result= (timeout)\n200 result=7\n200 result=\n")
     assert [await channel.listen(0.04) for _ in range(3)] == ["", "7", "#"]
     assert await line.asked() == 'GET DATA "" 40 1'
+
+
+async def test_a_universal_key_that_stays_alone_in_a_number_acts_after_two_seconds(
+    line: Line, channel: PhoneChannel
+) -> None:
+    line.says(WAITS_SET + "200 result=9 (timeout)\n" + "200 result=7\n")
+    assert await channel.collect(["hello"], max_digits=11, timeout_s=8) == "9"
+    asked = [await line.asked() for _ in range(3)]
+    assert asked[:2] == ['SET VARIABLE "TIMEOUT(response)" "8"', 'SET VARIABLE "TIMEOUT(digit)" "2"']
+    assert asked[2] == 'GET DATA "prosa/hello" 0 11'
+    assert await channel.play(["hello"]) == "7", "no command in between"
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "number"),
+    [
+        ("98765432100", "", "98765432100"),
+        ("987 (timeout)", "200 result=65432100\n", "98765432100"),
+        ("12 (timeout)", "200 result= (timeout)\n", "12"),
+        ("1400", "", "1400"),
+        (" (timeout)", "", ""),
+    ],
+    ids=["begins with nine", "a long pause", "given up", "hash", "silence"],
+)
+async def test_a_number_with_a_pause_in_it_is_one_number(
+    line: Line, channel: PhoneChannel, first: str, then: str, number: str
+) -> None:
+    line.says(WAITS_SET + f"200 result={first}\n" + then)
+    assert await channel.collect(["hello"], max_digits=11, timeout_s=8) == number
+    if then:
+        asked = [await line.asked() for _ in range(4)]
+        assert asked[3] == f'GET DATA "" 6000 {11 - len(first.split()[0])}'
 
 
 @dataclass
@@ -185,11 +220,11 @@ async def test_without_audio_for_one_of_them_each_is_played_by_itself(
 async def test_a_joined_file_that_asterisk_cannot_open_is_played_piece_by_piece(
     line: Line, channel: PhoneChannel
 ) -> None:
-    line.says("200 result=-1\n200 result=0\n200 result= (timeout)\n200 result=4\n200 result=2\n")
+    line.says(WAITS_SET + "200 result=-1\n200 result=0\n200 result= (timeout)\n200 result=4\n200 result=2\n")
     assert await channel.collect(["hello", "menu.main", "menu.more"], max_digits=2, timeout_s=5) == "42"
-    commands = [parse_args(await line.asked()) for _ in range(5)]
+    commands = [parse_args(await line.asked()) for _ in range(7)]
     assert [command[2] for command in commands if command[0] == "GET"] == [
-        commands[0][2],
+        commands[2][2],
         "prosa/hello",
         "prosa/menu/main",
         "",
@@ -202,7 +237,7 @@ async def test_pieces_that_cannot_be_opened_either_are_skipped(line: Line, chann
 
 
 async def test_a_hash_between_pieces_ends_the_input(line: Line, channel: PhoneChannel) -> None:
-    line.says("200 result=-1\n200 result=0\n200 result=\n")
+    line.says(WAITS_SET + "200 result=-1\n200 result=0\n200 result=\n")
     assert await channel.collect(["hello", "menu.main"], max_digits=4, timeout_s=5) == ""
 
 

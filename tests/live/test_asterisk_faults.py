@@ -161,6 +161,30 @@ async def test_a_key_cuts_what_the_dialplan_says_and_is_not_lost(caller: Caller,
     await call.hang_up()
 
 
+async def test_a_key_that_stays_alone_in_a_number_is_told_before_the_wait_is_over(
+    caller: Caller, settings: Settings
+) -> None:
+    """What agi/channel.py counts on: GET DATA with 0 ms waits as the channel's TIMEOUTs say, and tells what it has."""
+    told = asyncio.Queue[tuple[str, float]]()
+
+    async def asks_for_a_number(session: Session) -> None:
+        for line in ("TIMEOUT(absolute) 3600", "TIMEOUT(response) 30", "TIMEOUT(digit) 2"):
+            await session.command(f"SET VARIABLE {line}")
+        now = asyncio.get_running_loop().time
+        since = now()
+        told.put_nowait((await session.command('GET DATA "own/system/one_moment" 0 11'), now() - since))
+        await session.finish(URA_RESULT="end")
+
+    async with listening(asks_for_a_number, settings.agi_port):
+        call = await caller.dial(LANDLINE)
+        await call.heard("system.one_moment")
+        await call.press("9")
+        reply, seconds = await asyncio.wait_for(told.get(), 40)
+        await call.ended()
+    assert reply == "200 result=9 (timeout)"
+    assert 2 <= seconds < 30
+
+
 async def test_corporate_caller_waits_for_people_and_not_for_a_frozen_server(
     caller: Caller, asterisk: Asterisk, settings: Settings, prompts: Fingerprints
 ) -> None:
