@@ -23,6 +23,7 @@ from prosa.asterisk import Asterisk, AsteriskError
 from prosa.caller import CallerError
 from prosa.setup import Prepared, prepare
 from prosa.supervisor import Door, NotReady, Supervisor, ended, spawn
+from ura import health
 from ura.errors import UraError
 from ura.settings import Settings
 
@@ -174,6 +175,7 @@ async def _open_doors(settings: Settings, supervisor: Supervisor, phone: _Teleph
         _python_door("worker", supervisor, lambda process: _writes_journal(settings, process.pid)),
     ]
     doors[1].stop_in_s = settings.drain_s + 5
+    doors[1].heartbeat = health.heartbeat(settings.state_dir, "agi")
     with steps.step("starting asterisk, agi, api and worker") as notes:
         # Asterisk last of the four: its start blocks us, and the others import meanwhile.
         took = await asyncio.gather(*(supervisor.start(door) for door in [*doors[1:], doors[0]]))

@@ -1,5 +1,6 @@
 """Keeps the doors open: starts processes, knows when they are ready, starts one that died again, stops them in order.
 
+A door that stands still as a whole, and so nobody in it can say so, is killed: what waits for it goes on elsewhere.
 A door writes its log to a file, never to a pipe: a terminal that nobody reads must not stop a call. What is a warning
 or worse is shown here too. No process outlives us: the kernel kills a door whose supervisor is gone (PR_SET_PDEATHSIG).
 """
@@ -21,6 +22,8 @@ from pathlib import Path
 PR_SET_PDEATHSIG = 1
 LOG_BYTES, LOGS_KEPT = 10 * 1024 * 1024, 5
 LOOK_EVERY_S = 0.05
+FEEL_EVERY_S = 0.25
+STILL_S = 3.0  # a caller is to hear something within five
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.1, 30.0
 STEADY_AFTER_S = 60.0  # a door that stayed up that long begins again with the first delay
 WORTH_SHOWING = re.compile(  # structlog's console, its JSON, Asterisk's console, and what nobody caught
@@ -44,6 +47,7 @@ class Door:
     ready_in_s: float = 45.0  # a small server, busy with something else, takes its time
     stop_in_s: float = 10.0
     log: Path | None = None  # where it writes; None: <logs>/<name>.log
+    heartbeat: Path | None = None  # the file that it touches every second; None: only its end is watched
     process: "subprocess.Popen[bytes] | None" = None
     starts: int = 0
     watch: "asyncio.Task[None] | None" = field(default=None, repr=False)
@@ -80,6 +84,36 @@ async def ended(process: "subprocess.Popen[bytes]", timeout_s: float = float("in
             return False
         await asyncio.sleep(LOOK_EVERY_S)
     return True
+
+
+class Pulse:
+    """Does a door stand still, its first process and all that beat? Made when it has just been started.
+
+    Its first process wakes ten times a second (agi/parent.py) and replaces those who do not beat. So it is asked first:
+    without beats, but awake, it is busy doing that, or the disk takes no beats. Whoever waits for a processor or a disk
+    is not helped by being killed, and when we ourselves stood still, so did the machine.
+    """
+
+    def __init__(self, pid: int, heartbeat: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._pid, self._heartbeat, self._clock = pid, heartbeat, clock
+        self._beat_before = self._beat()
+        self._seen: tuple[str, float] = ("", 0.0)
+        self._moved_at = self._felt_at = clock()
+
+    def stands_still(self) -> bool:
+        """To be asked several times a second. False until it has beaten once."""
+        now, seen = self._clock(), (_switches(self._pid), self._beat())
+        waits = _state(self._pid) in ("R", "D")
+        if seen != self._seen or seen[1] == self._beat_before or waits or now - self._felt_at > STILL_S / 2:
+            self._moved_at = now
+        self._felt_at, self._seen = now, seen
+        return now - self._moved_at > STILL_S
+
+    def _beat(self) -> float:
+        try:
+            return self._heartbeat.stat().st_mtime
+        except OSError:
+            return 0.0
 
 
 class Supervisor:
@@ -122,7 +156,7 @@ class Supervisor:
         while True:
             began, process = time.monotonic(), door.process
             assert process is not None
-            await ended(process)
+            await self._ended_or_still(door, process)
             if self._stopping:
                 return
             _kill_group(process)  # children that it left behind hold its port
@@ -135,6 +169,14 @@ class Supervisor:
                 self._spawn(door)
             except Exception as error:
                 self._say(f"{door.name} did not start: {error}")
+
+    async def _ended_or_still(self, door: Door, process: "subprocess.Popen[bytes]") -> None:
+        pulse = Pulse(process.pid, door.heartbeat) if door.heartbeat else None
+        while not await ended(process, FEEL_EVERY_S):
+            if pulse and pulse.stands_still() and not self._stopping:
+                self._say(f"{door.name} stood still for {STILL_S:g} s and is killed")
+                _kill_group(process)
+                pulse = None
 
     async def stop(self, name: str) -> None:
         """SIGTERM and patience, then SIGKILL to the whole group."""
@@ -209,6 +251,23 @@ class Supervisor:
 def _kill_group(process: "subprocess.Popen[bytes]") -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def _state(pid: int) -> str:
+    """R: runs or would like to, D: waits for a disk, S: sleeps, T: stopped, "": gone (proc(5))."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+def _switches(pid: int) -> str:
+    """How often it has gone to sleep or was made to, in the kernel's words: what does not change does not run."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return "".join(line for line in lines if "ctxt_switches" in line)
 
 
 def rotate(log: Path) -> None:

@@ -40,16 +40,21 @@ class WaitingRecord:
     at: datetime
 
 
+def heartbeat(state_dir: Path, name: str) -> Path:
+    """The file that this part touches."""
+    return state_dir / "heartbeat" / name
+
+
 def beat(state_dir: Path, name: str) -> None:
     """Called by a part about once a second."""
-    folder = state_dir / "heartbeat"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).touch()
+    file = heartbeat(state_dir, name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
 
 
 def pulse(state_dir: Path, name: str, *, now_s: float | None = None) -> Part:
     try:
-        ago = max(0.0, (now_s or time.time()) - (state_dir / "heartbeat" / name).stat().st_mtime)
+        ago = max(0.0, (now_s or time.time()) - heartbeat(state_dir, name).stat().st_mtime)
     except FileNotFoundError:
         return Part(name, Pulse.UNKNOWN, None)
     return Part(name, Pulse.WELL if ago <= SILENT_AFTER_S else Pulse.SILENT, round(ago, 1))

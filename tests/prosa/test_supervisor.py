@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from prosa import supervisor as module
 from prosa.supervisor import Door, NotReady, Supervisor, ended, rotate, spawn
 
 STAYS = "import time; print('up', flush=True); time.sleep(60)"
@@ -99,6 +100,113 @@ async def test_what_a_dead_door_left_behind_is_gone_before_it_opens_again(desk: 
     door.process.kill()
     await until(lambda: len(note.read_text().split()) == 2)
     assert _is_gone(int(note.read_text().split()[0]))
+
+
+BEATS = (
+    "import pathlib, sys, time\nprint('up', flush=True)\n"
+    "for turn in range(10**9): turn % 5 or pathlib.Path({!r}).touch(); time.sleep(0.1)"
+)
+
+
+async def test_a_door_that_stands_still_is_killed_with_its_children_and_opened_again(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STILL_S", 1.5)
+    beat = tmp_path / "beat"
+    door = desk.door("agi", BEATS.format(str(beat)))
+    door.heartbeat = beat
+    await desk.supervisor.start(door)
+    assert door.process is not None
+    for _ in range(2):  # one beat may be older than the watching
+        beat.unlink(missing_ok=True)
+        await until(beat.exists)
+    os.killpg(door.process.pid, signal.SIGSTOP)
+    await until(lambda: door.starts == 2, 30)
+    assert desk.said == [
+        "agi stood still for 1.5 s and is killed",
+        "agi was killed by SIGKILL; starting it again in 0.1 s",
+    ]
+
+
+class Body:
+    """A process as the kernel tells of it, and a clock in the test's hand."""
+
+    def __init__(self, beat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.switches, self.state, self.beat = 100.0, 0, "S", beat
+        monkeypatch.setattr(module, "_switches", lambda _: str(self.switches))
+        monkeypatch.setattr(module, "_state", lambda _: self.state)
+        self.pulse = module.Pulse(1, beat, clock=lambda: self.now)
+        self.beats(1)
+        assert not self.pulse.stands_still()
+
+    def beats(self, at: float) -> None:
+        self.beat.touch()
+        os.utime(self.beat, (at, at))
+
+    def after(self, seconds: float, change: Callable[[], object] = lambda: None) -> bool:
+        """Whether it is held for dead once so much time has passed in quarters of a second."""
+        found = False
+        for _ in range(round(seconds * 4)):
+            self.now += 0.25
+            change()
+            found = self.pulse.stands_still() or found
+        return found
+
+
+@pytest.fixture
+def body(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Body:
+    return Body(tmp_path / "beat", monkeypatch)
+
+
+def test_one_that_neither_wakes_nor_beats_stands_still_after_three_seconds(body: Body) -> None:
+    assert not body.after(3)
+    assert body.after(0.25)
+
+
+def test_one_that_wakes_is_left_to_replace_those_who_do_not_beat(body: Body) -> None:
+    """So it is also when the disk takes no beats."""
+
+    def wake() -> None:
+        body.switches += 1
+
+    assert not body.after(60, wake)
+
+
+def test_one_whose_workers_beat_is_left_to_them(body: Body) -> None:
+    assert not body.after(60, lambda: body.beats(body.now))
+
+
+@pytest.mark.parametrize("state", ["R", "D"])
+def test_one_that_gets_no_processor_or_no_disk_is_waited_for(body: Body, state: str) -> None:
+    body.state = state
+    assert not body.after(60)
+    body.state = "T"
+    assert body.after(4)
+
+
+def test_after_a_pause_of_the_machine_nobody_is_held_for_dead(body: Body) -> None:
+    for _ in range(10):
+        body.now += 3600
+        assert not body.pulse.stands_still()
+    assert body.after(4)
+
+
+def test_one_that_has_not_beaten_yet_is_not_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It starts, and the file is an earlier one's."""
+    beat = tmp_path / "beat"
+    body = Body(beat, monkeypatch)
+    body.pulse = module.Pulse(1, beat, clock=lambda: body.now)
+    assert not body.after(60)
+    body.beats(2)
+    assert body.after(4)
+
+
+def test_a_process_that_is_gone_has_no_state_and_one_that_runs_has() -> None:
+    gone = subprocess.Popen([sys.executable, "-S", "-c", "pass"])
+    gone.wait()
+    assert (module._state(gone.pid), module._switches(gone.pid)) == ("", "")
+    assert module._state(os.getpid()) == "R"
+    assert "voluntary_ctxt_switches" in module._switches(os.getpid())
 
 
 async def test_what_is_a_warning_is_shown_and_the_rest_is_only_in_the_log(desk: Desk) -> None:
