@@ -23,6 +23,11 @@ from ura.lookups import Lookups
 from ura.prompts import PromptIndex
 from ura.settings import Settings
 
+NOTHING_SAID: dict[str, dict[str, Any]] = {
+    "standing": {"emergency": None, "blocked": False, "priority": False},
+    "arrival": {"outage": None, "segment": ""},
+}
+
 
 @dataclass
 class _Notebook:
@@ -90,7 +95,7 @@ async def native_lines(settings: Settings, keys: str) -> list[str]:
 
     async def lookups(name: str, args: dict[str, Any]) -> dict[str, Any]:
         try:
-            return {"outage": None} if name == "outage_for_caller" else await known(name, args)
+            return NOTHING_SAID[name] if name in NOTHING_SAID else await known(name, args)
         except Exception:
             failed.append(name)
             raise

@@ -391,8 +391,13 @@ async def no_debt(house: House, phone: Caller) -> Told:
 
 
 async def company(house: House, phone: Caller) -> Told:
-    """From its landline; no household steps, the companies' own queue."""
+    """From its landline: no menu, the companies' own queue. Known by a document alone: no household steps."""
     told = await ring(house, phone, "company")
+    if can(house, "find_by_phone"):
+        await told.hears("protocol.intro", "system.corporate")
+        told.never("menu.", "support.", "steps.")
+        await told.call.hang_up()
+        return told
     await told.dials(SUPPORT)
     await told.is_known()
     await told.hears("diagnose.business")

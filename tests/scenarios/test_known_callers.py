@@ -235,9 +235,10 @@ async def test_from_another_telephone_a_document_is_keyed_once_for_the_whole_cal
 # -- companies
 
 
-async def test_a_company_hears_no_household_steps(ring: Ring) -> None:
-    told = await ring(keys(SUPPORT, YES), BAKERY)
-    told.hears("identify.street", "Avenida Brasil", "diagnose.business")
+async def test_a_company_that_keys_its_contract_elsewhere_hears_no_household_steps(ring: Ring) -> None:
+    """Its own number never gets to the menu (test_who_comes_in.py)."""
+    told = await ring(keys(SUPPORT, "3", "100109#", "0108"), ELSEWHERE)
+    told.hears("identify.contract", "diagnose.business")
     assert told.queues == ["corporativo"]
 
 

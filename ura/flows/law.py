@@ -4,7 +4,7 @@
 2. The first menu offers complaint and cancellation (art. 5).
 3. A person is one key away from every node (the engine's own), and that way leads to a queue.
 4. No advertising while waiting (art. 4 §§5-6): prompts under `advert.` are not for queues, fillers, or the way there.
-5. The protocol is given before the first point where the call can end, and not in the greeting.
+5. The protocol is given before the first point where the call can end, and not in the greeting of a first menu.
 6. A cancellation is followed by its proof, before the caller is asked anything or the call can leave us (art. 14).
 """
 
@@ -97,7 +97,8 @@ def _advertising(graph: Graph) -> Iterator[FlowMistake]:
 def _protocol(graph: Graph) -> Iterator[FlowMistake]:
     flow = graph.flow
     for key in sorted(graph.walk([flow.start], past=_quiet)):
-        if isinstance(graph.nodes[key], Protocol):
+        asked = (graph.nodes[each].asks for each in graph.walk([key], past=_quiet))
+        if isinstance(graph.nodes[key], Protocol) and any(asked):  # who is asked nothing goes on to a person with it
             yield ProtocolInGreeting(flow.key, key)
     untold = graph.walk([flow.start, flow.person], past=lambda node: not isinstance(node, Protocol))
     for key in sorted(untold):

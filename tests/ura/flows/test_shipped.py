@@ -48,7 +48,8 @@ CELIA = {"id": "s1", "kind": "person", "can_verify": True}
 OUTAGE = {"id": "o1", "cause_prompt": "outage.power", "ends_at": "2026-11-22T14:00"}
 OWED = {"due_on": "2026-11-10", "amount": "99.90", "overdue": True}
 HOUSE = {  # where all is well
-    "outage_for_caller": {"outage": None},
+    "standing": {"emergency": None, "blocked": False, "priority": False},
+    "arrival": {"outage": None, "segment": ""},
     "who_calls": {"subscriber": None, "contracts": []},
     "find_subscriber": {"subscriber": CELIA, "contracts": [HOME]},
     "check_factor": {"right": True},
@@ -66,7 +67,15 @@ HOUSE = {  # where all is well
 }
 SETTLED = {"verdict": "granted", "until": None, "accepted": True, "on": "2026-11-24", "reference": "OS-1", "ok": True}
 ELSE = {  # and what it may say as well
-    "outage_for_caller": [{"outage": OUTAGE}, {"outage": OUTAGE | {"ends_at": None}}],
+    "standing": [
+        {"emergency": {"prompt": "emergency.general", "to_person": True}, "blocked": False, "priority": False},
+        {"emergency": None, "blocked": True, "priority": False},
+    ],
+    "arrival": [
+        {"outage": OUTAGE, "segment": ""},
+        {"outage": OUTAGE | {"ends_at": None}, "segment": ""},
+        {"outage": None, "segment": "business"},
+    ],
     "who_calls": [
         {"subscriber": CELIA, "contracts": [HOME]},
         {"subscriber": CELIA, "contracts": [HOME | {"segment": "business"}]},
@@ -245,9 +254,48 @@ def test_nine_finds_the_person_from_each_single_place() -> None:
         if (event := pressed(effect, "9")) and state.mode is Mode.LIVE:
             met.add(type(effect))
             new, _ = step(provedor(), state, event)
-            assert new.node in after_person(), state.node
+            blocked = (state.facts.get("standing") or {}).get("blocked")  # for a while: complaint and cancellation only
+            assert new.node in ({"blocked", "person", "goodbye"} if blocked else after_person()), state.node
     assert met == {Play, Collect, Record}
     assert {"goodbye", "registered_end", "call_again"} <= {state.node for state, _ in places()}
+
+
+def test_zero_says_it_again_and_the_fourth_time_finds_a_person_from_each_single_place() -> None:
+    """R25: also in what is only spoken, and in a message."""
+    for state, effect in places():
+        if state.mode is not Mode.LIVE or not pressed(effect, "0"):
+            continue
+        begun, now, said = state.node, state, effect
+        for _ in range(MOST_REPEATS):
+            if not (event := pressed(said, "0")) or now.node != begun:
+                break
+            now, said = step(provedor(), now, event)
+        assert now.node in after_person() or begun in after_person(), begun
+
+
+def test_star_is_heard_at_each_single_place() -> None:
+    """R25: an earlier question, the node's own, or the same again: never a mistake and never an end."""
+    for state, effect in places():
+        if (event := pressed(effect, "*")) and state.mode is Mode.LIVE:
+            now, then = step(provedor(), state, event)
+            assert now.mistakes == 0 or now.mistakes == state.mistakes, state.node
+            assert not isinstance(then, EndCall), state.node
+
+
+def test_whoever_presses_only_wrong_keys_is_soon_led_on_from_each_single_question() -> None:
+    """R25: three retries at most, then a person, an end with the protocol, or another question."""
+    stuck = []
+    for state, effect in places():
+        if not isinstance(effect, Collect) or state.mode is not Mode.LIVE:
+            continue
+        question, now, said = (state.seq, state.phase), state, effect
+        for tries in range(MOST_RETRIES + 2):
+            if not isinstance(said, Collect) or (now.seq, now.phase) != question:
+                break
+            now, said = step(provedor(), now, DigitsEntered("ABCD"[tries % 4]))
+        else:
+            stuck.append(state.node)
+    assert stuck == []
 
 
 @cache
