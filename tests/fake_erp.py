@@ -17,6 +17,7 @@ from ura.erp import (
     ErpUnavailable,
     Invoice,
     Optical,
+    OutageNotice,
     Reply,
     Subscriber,
     Unlock,
@@ -31,7 +32,7 @@ CHANGES = {"trust_unlock", "promise", "open_ticket", "add_note", "open_order", "
 class FakeErp:
     """`takes`: what an operation waits for first (a clock of the test, or for ever). `asked`: how often each operation
     was. `unlocks`: contracts unlocked, and how often: this system has no limit of its own. `loses_answer`: a change is
-    made, and then the line breaks."""
+    made, and then the line breaks. `notices`: outages, by the contract that they touch."""
 
     now: datetime = NOON
     name: str = "fake"
@@ -42,6 +43,7 @@ class FakeErp:
     takes: Callable[[str], Awaitable[None]] | None = None
     asked: Counter[str] = field(default_factory=Counter)
     unlocks: Counter[str] = field(default_factory=Counter)
+    notices: dict[str, tuple[OutageNotice, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.world: DemoWorld = demo_world(self.now)
@@ -102,6 +104,9 @@ class FakeErp:
 
     async def connection(self, contract: Contract) -> Reply[Connection]:
         return await self._ask("connection", self._of(contract.id).connection)
+
+    async def outages(self, contract: Contract) -> Reply[tuple[OutageNotice, ...]]:
+        return await self._ask("outages", self.notices.get(contract.id, ()))
 
     async def optical(self, contract: Contract) -> Reply[Optical]:
         return await self._ask("optical", self._of(contract.id).optical)

@@ -229,13 +229,17 @@ class Acts:
         return "erp_requested", data, {"request_id": request_id}
 
     def _hear_outage(self, args: Args, key: str) -> "_Done":
-        """This call is explained by an outage. `wants_news`: tell the number when it is over."""
+        """This call is explained by an outage. `wants_news`: tell the number when it is over; `notice`: what the
+        provider's system says of one that only it knows."""
         data = {
             "outage_id": str(args["outage_id"]),
             "contract_id": str(args.get("contract_id") or ""),
             "phone": self._phone(args.get("phone"), needed=bool(args.get("wants_news"))),
             "wants_news": bool(args.get("wants_news")),
         }
+        if notice := args.get("notice"):
+            data["notice"] = {name: notice[name] for name in ("source", "reference", "text", "ends_at")}
+            data["subscriber_id"] = str(args.get("subscriber_id") or "")
         return "outage_heard", data, {"outage_id": data["outage_id"]}
 
     def _id(self, what: str) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from typing import Protocol, TypeVar
+from uuid import UUID, uuid5
 
 import structlog
 
@@ -26,6 +27,7 @@ from ura.errors import UraError
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+NOTICES = UUID("5f0f7a52-0a3d-4a3e-8f0a-5d4d8e1c9b77")
 SOURCE_DEADLINE_S = 1.2
 STATUS_HOLDS = timedelta(minutes=2)  # a block that was so longer ago may have been paid for since
 STALE = timedelta(hours=6)  # an optical level older than this says nothing about now
@@ -71,12 +73,15 @@ class SignalLimits:
 
 @dataclass(frozen=True, slots=True)
 class OutageFacts:
-    """What a caller is told. `id` "" for one that only the ERP knows; `ends_at` None when no estimate holds."""
+    """What a caller is told. `cause` "" when nobody knows one; `ends_at` None when no estimate holds. `source`,
+    `notice`: of one that only the ERP knows of."""
 
     id: str
     cause: str
     started_at: datetime | None
     ends_at: datetime | None
+    source: str = ""
+    notice: OutageNotice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +144,7 @@ async def diagnose(
     """The first of these that holds:
 
     1. The contract is blocked for debt, or suspended; `as_of` (None: now) says when that was so.
-    2. An outage in progress touches it: ours, or one that the ERP tells of.
+    2. An outage in progress touches it: ours, or one that the ERP tells of (`in_force`).
     3. No light on the fibre.
     4. The router is not dialled in.
     5. It is, and the received power is below the limit.
@@ -167,8 +172,9 @@ async def diagnose(
             asking.create_task(heard.ask_system(f"signal:{one.name}", partial(one.optical, contract)))
             for one in sources.signals
         ]
-    outage = own.result() or _noticed([task.result() for task in notices], now)
     session = _newest([task.result() for task in sessions])
+    online = session.state is SessionState.ONLINE
+    outage = own.result() or _noticed([task.result() for task in notices], online=online, now=now)
     optical = _first([task.result() for task in signals], now)
     found = _verdict(outage, session, optical, limits, heard.sources)
     return replace(found, verdict=Verdict.UNKNOWN) if locked and found.verdict is Verdict.NO_SESSION else found
@@ -195,12 +201,28 @@ def _verdict(
     return Diagnosis(verdict, signal, optical.rx_dbm, session.since, outage, dict(sources))
 
 
-def _noticed(answers: Sequence[Answer[tuple[OutageNotice, ...]] | None], now: datetime) -> OutageFacts | None:
-    """ERPs leave notices "active" for ever: one whose end has passed is none (erp.md 4.2, SGP)."""
-    notices = [notice for answer in answers if answer is not None for notice in answer.value]
+def notice_id(source: str, reference: str) -> str:
+    """The id of the outage that this notice tells of: the same whoever hears of it, and whenever."""
+    return uuid5(NOTICES, f"{source}:{reference}").hex
+
+
+def in_force(notices: Sequence[OutageNotice], *, online: bool, now: datetime) -> OutageNotice | None:
+    """The one that explains a line. ERPs leave notices "active" for ever (erp.md 4.2, SGP) and keep other warnings
+    among them (HubSoft): one whose end has passed is none, and one without an end is none for a line that is up."""
     for notice in notices:
-        if notice.ends_at is None or notice.ends_at > now:
-            return OutageFacts("", "", None, notice.ends_at)
+        if notice.ends_at > now if notice.ends_at is not None else not online:
+            return notice
+    return None
+
+
+def _noticed(
+    answers: Sequence[Answer[tuple[OutageNotice, ...]] | None], *, online: bool, now: datetime
+) -> OutageFacts | None:
+    for answer in answers:
+        notice = in_force(answer.value, online=online, now=now) if answer is not None else None
+        if answer is not None and notice is not None:
+            known = notice_id(answer.source, notice.reference)
+            return OutageFacts(known, "", None, notice.ends_at, answer.source, notice)
     return None
 
 

@@ -15,7 +15,7 @@ from ura import outbox, phones, queues, upsert
 from ura.coverage import plain
 from ura.erp import Contract, SendChannel
 from ura.errors import BadInput, NotFound, Refused
-from ura.models import Cause, Outage, OutageCall, OutageScope
+from ura.models import Cause, NoticedOutage, Outage, OutageCall, OutageScope
 from ura.phones import PhoneKind
 from ura.upsert import Row
 
@@ -190,6 +190,39 @@ async def find_for(session: AsyncSession, contract: Contract, *, now: datetime) 
     return await session.scalar(query)
 
 
+# -- those that only the provider's system knows of
+
+
+async def learn_notices(session: AsyncSession, rows: Sequence[Row]) -> None:
+    """Rows with the columns of NoticedOutage, and `text`, `ends_at`, `at`. One that is in progress stays as it is; one
+    that was over before has come back."""
+    for row in rows:
+        known = {name: row[name] for name in ("outage_id", "source", "reference", "subscriber_ref", "contract_ref")}
+        outage = {
+            "id": row["outage_id"],
+            "cause": Cause.OTHER,
+            "note": row["text"],
+            "started_at": row["at"],
+            "ends_at": row["ends_at"],
+            "closed_at": None,
+            "opened_by": row["source"],
+            "closed_by": "",
+            "created_at": row["at"],
+        }
+        await upsert.add_new(session, Outage, [outage])
+        await upsert.add_new(session, NoticedOutage, [known])
+        back = {"closed_at": None, "closed_by": "", "ends_at": row["ends_at"]}
+        over = update(Outage).where(Outage.id == row["outage_id"], Outage.closed_at < row["at"])
+        await session.execute(over.values(**back).execution_options(synchronize_session=False))
+
+
+async def list_noticed(session: AsyncSession, *, source: str) -> Sequence[NoticedOutage]:
+    """Those of this system that are in progress, as far as we know."""
+    in_progress = select(Outage.id).where(Outage.closed_at.is_(None))
+    query = select(NoticedOutage).where(NoticedOutage.source == source, NoticedOutage.outage_id.in_(in_progress))
+    return (await session.scalars(query.order_by(NoticedOutage.outage_id))).all()
+
+
 # -- who rang because of it
 
 
@@ -237,9 +270,11 @@ async def tell_who_waits(session: AsyncSession, *, now: datetime, by: SendChanne
         .execution_options(synchronize_session=False)
     )
     news = {(outage_id, phone): call_id for outage_id, phone, call_id in await session.execute(waiting) if phone}
+    ends = select(Outage.id, Outage.closed_at).where(Outage.id.in_({outage_id for outage_id, _ in news}))
+    ended = {outage_id: closed_at for outage_id, closed_at in await session.execute(ends)}
     calls = []
     for (outage_id, phone), call_id in sorted(news.items()):
-        news_id = uuid5(NEWS, f"{outage_id}:{phone}").hex
+        news_id = uuid5(NEWS, f"{outage_id}:{phone}:{ended[outage_id]}").hex  # it may come back, and end
         if phones.kind(phone) is PhoneKind.MOBILE:
             payload = {"outage_id": outage_id}
             await outbox.enqueue(

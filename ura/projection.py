@@ -257,6 +257,24 @@ def _outage_heard(data: Data) -> Row:
         "phone": _text(data.get("phone"), 20),
         "wants_news": bool(data["wants_news"]),
         "created_at": _moment(data["at"]),
+        "notice": _notice(data),
+    }
+
+
+def _notice(data: Data) -> Row | None:
+    """Of an outage that only the provider's system knows."""
+    told = data.get("notice")
+    if told is None:
+        return None
+    return {
+        "outage_id": _id(data["outage_id"]),
+        "source": _text(told["source"], 20),
+        "reference": _text(told["reference"], 200),
+        "subscriber_ref": _text(data.get("subscriber_id"), 64),
+        "contract_ref": _text(data.get("contract_id"), 64),
+        "text": _text(told.get("text"), 500),
+        "ends_at": _moment(told["ends_at"]) if told.get("ends_at") else None,
+        "at": _moment(data["at"]),
     }
 
 
@@ -299,6 +317,11 @@ async def _write_disputes(session: AsyncSession, rows: Sequence[Row]) -> None:
     await billing.open_disputes(session, disputes)
 
 
+async def _write_outages_heard(session: AsyncSession, rows: Sequence[Row]) -> None:
+    await outages.learn_notices(session, [row["notice"] for row in rows if row["notice"]])
+    await outages.add_calls(session, [{name: row[name] for name in row if name != "notice"} for row in rows])
+
+
 # In the order of writing: a call before what happened in it, for whoever reads in between.
 PROJECTIONS: dict[str, Projection] = {
     "call_opened": Projection(_opened, calls.open_calls, bell="calls"),
@@ -315,6 +338,6 @@ PROJECTIONS: dict[str, Projection] = {
     "callback_requested": Projection(_callback, queues.request_callbacks, bell="callbacks"),
     "message_queued": Projection(_message, outbox.enqueue_rows),
     "erp_requested": Projection(_erp_request, erp_requests.add_requests),
-    "outage_heard": Projection(_outage_heard, outages.add_calls, bell="outages", about="outage_id"),
+    "outage_heard": Projection(_outage_heard, _write_outages_heard, bell="outages", about="outage_id"),
     "survey_answered": Projection(_survey, surveys.add_answers),
 }

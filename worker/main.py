@@ -30,6 +30,7 @@ from ura.protocol import Protocols
 from worker.ami_events import BEAT_S, AmiEvents
 from worker.deliveries import Deliveries, Hours
 from worker.erp_requests import ErpRequests
+from worker.notices import Notices
 from worker.projector import Projector
 from worker.recovery import Recovering
 from worker.sales import Sales
@@ -116,6 +117,7 @@ async def serve(config: settings.Settings) -> None:
         projector.run(),
         deliveries.run(),
         requests.run(),
+        Notices(sessions, erp).run(),
         ami.run(),
         housekeeping.run(),
         Recovering(sessions, may_ring=hours.open_at, by=phone_channel(open_channels(config))).run(),

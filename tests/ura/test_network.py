@@ -129,12 +129,34 @@ async def test_an_outage_explains_everything_that_comes_after_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ends_at", "verdict"),
-    [(NOW + timedelta(hours=1), Verdict.OUTAGE), (None, Verdict.OUTAGE), (NOW - timedelta(1), Verdict.GOOD)],
+    ("ends_at", "session", "verdict"),
+    [
+        (NOW + timedelta(hours=1), ONLINE, Verdict.OUTAGE),
+        (NOW - timedelta(1), ONLINE, Verdict.GOOD),
+        (NOW - timedelta(1), OFFLINE, Verdict.NO_SESSION),
+        (None, ONLINE, Verdict.GOOD),  # any text may stand there; a line that is up is not down
+        (None, OFFLINE, Verdict.OUTAGE),
+        (None, None, Verdict.OUTAGE),
+    ],
 )
-async def test_a_notice_of_the_erp_counts_until_its_end(ends_at: datetime | None, verdict: Verdict) -> None:
-    found = await diagnose(System(session=ONLINE, notices=(OutageNotice("77", "", ends_at),)))
+async def test_a_notice_of_the_erp_counts_until_its_end_and_without_one_while_the_line_is_down(
+    ends_at: datetime | None, session: Any, verdict: Verdict
+) -> None:
+    found = await diagnose(System(session=session, notices=(OutageNotice("77", "", ends_at),)))
     assert found.verdict is verdict
+
+
+async def test_a_notice_is_one_outage_for_all_who_hear_of_it() -> None:
+    notice = OutageNotice("77", "Rompimento na Rua A", NOW + timedelta(hours=1))
+    one, other = [
+        await diagnose(System("sgp", session=OFFLINE, notices=(OutageNotice("1", "", NOW - timedelta(1)), notice)))
+        for _ in range(2)
+    ]
+    assert (
+        one.outage
+        == other.outage
+        == OutageFacts(network.notice_id("sgp", "77"), "", None, notice.ends_at, "sgp", notice)
+    )
 
 
 async def test_the_latest_news_of_the_session_counts() -> None:

@@ -65,8 +65,18 @@ def _outage(callers: Callers, found: OutageFacts | None) -> dict[str, Json] | No
     if found is None:
         return None
     prompt = f"outage.{found.cause}" if found.cause else ""
-    return {
+    told: dict[str, Json] = {
         "id": found.id,
         "cause_prompt": prompt if prompt and callers.house.can_speak(prompt) else "",
         "ends_at": callers.local(found.ends_at),
     }
+    if found.notice is None:
+        return told
+    ends_at = found.notice.ends_at
+    notice = {
+        "source": found.source,
+        "reference": found.notice.reference,
+        "text": found.notice.text,
+        "ends_at": ends_at.isoformat() if ends_at else None,
+    }
+    return told | {"notice": notice}

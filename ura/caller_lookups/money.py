@@ -1,8 +1,10 @@
 """What is owed, how can it be paid, and what do we owe the caller first?"""
 
-from ura import billing, boleto, invoice_copies, outages
+import asyncio
+
+from ura import billing, boleto, invoice_copies, network, outages
 from ura.caller_lookups.callers import Args, Callers, Json
-from ura.erp import ErpUnavailable, Unsupported
+from ura.erp import Contract, ErpUnavailable, SessionState, Unsupported
 from ura.errors import Unavailable
 
 
@@ -52,13 +54,13 @@ async def service_first(callers: Callers, args: Args) -> dict[str, Json]:
     """What of ours to speak of before the caller's debt; "" when nothing is. `promises`: can a day be agreed on?"""
     _, contract = await callers.get_contract(args)
     now = callers.now()
-    erp_tickets = await _open_tickets(callers, contract.id)
+    erp_tickets, noticed = await asyncio.gather(_open_tickets(callers, contract.id), _is_noticed(callers, contract))
     async with callers.house.sessions() as session:
         found = await billing.service_matters(
             session,
             contract_ref=contract.id,
             phone=str(args.get("caller") or ""),
-            outage=await outages.find_for(session, contract, now=now) is not None,
+            outage=noticed or await outages.find_for(session, contract, now=now) is not None,
             erp_tickets=erp_tickets,
             now=now,
             but_call=str(args.get("call_id") or ""),
@@ -73,3 +75,16 @@ async def _open_tickets(callers: Callers, contract_id: str) -> int:
     except ErpUnavailable:
         return 0
     return 0 if isinstance(reply, Unsupported) else len(reply.value)
+
+
+async def _is_noticed(callers: Callers, contract: Contract) -> bool:
+    """Does the provider's system tell of an outage that explains this line? Not when it cannot say."""
+    erp = callers.house.erp
+    try:
+        reply, line = await asyncio.gather(erp.outages(contract), erp.connection(contract))
+    except ErpUnavailable:
+        return False
+    if isinstance(reply, Unsupported):
+        return False
+    online = not isinstance(line, Unsupported) and line.value.state is SessionState.ONLINE
+    return network.in_force(reply.value, online=online, now=callers.now()) is not None

@@ -25,6 +25,7 @@ from ura.models.invoice import Invoice, InvoiceStatus
 from ura.models.journal_offset import JournalOffset
 from ura.models.lead import Lead, LeadSource, LeadStatus, LostReason
 from ura.models.neighbourhood import Coverage, Neighbourhood
+from ura.models.noticed_outage import NoticedOutage
 from ura.models.opt_out import OptOut
 from ura.models.outage import Cause, Outage, OutageScope
 from ura.models.outage_call import OutageCall
@@ -89,6 +90,7 @@ __all__ = [
     "LoginSession",
     "LostReason",
     "Neighbourhood",
+    "NoticedOutage",
     "Operation",
     "OptOut",
     "Outage",

@@ -1,10 +1,13 @@
 """What is owed, and what we owe first."""
 
+from datetime import timedelta
+
 import pytest
 
 from tests.factories import NOON, make_id, make_record, ticket_opened
 from tests.ura.caller_lookups.world import CELIA, HELENA, IVONE, OTAVIO, World, outage_at
 from ura.db import Sessions
+from ura.erp import OutageNotice
 from ura.errors import Unavailable
 from ura.outages import Scope
 from ura.projection import apply
@@ -90,3 +93,14 @@ async def test_a_system_that_cannot_list_tickets_just_now_hides_no_outage(world:
 
     world.erp.takes = fails
     assert (await world.ask("service_first", args))["matter"] == "outage"
+
+
+@pytest.mark.parametrize(("hours", "matter"), [(2, "outage"), (-2, ""), (None, "")])
+async def test_an_outage_that_only_the_system_knows_of_comes_first_too(
+    world: World, hours: int | None, matter: str
+) -> None:
+    """HELENA's line is up: a notice without an end says nothing about it."""
+    args = await world.known(HELENA) | {"caller": HELENA}
+    ends_at = None if hours is None else NOON + timedelta(hours=hours)
+    world.erp.notices[args["contract_id"]] = (OutageNotice("77", "", ends_at),)
+    assert (await world.ask("service_first", args))["matter"] == matter

@@ -173,11 +173,16 @@ def test_a_disk_that_refuses_does_not_keep_the_outage_from_being_told() -> None:
     assert talk.prompts[0] == "outage.intro"
 
 
-def test_an_outage_that_only_the_providers_system_knows_is_told_and_nothing_promised() -> None:
-    talk = telling(outage={"id": "", "cause_prompt": "", "ends_at": "2026-11-22T14:00"})
+def test_an_outage_that_only_the_providers_system_knows_is_tied_told_and_its_end_promised() -> None:
+    notice = {"source": "sgp", "reference": "77", "text": "Rompimento", "ends_at": None}
+    outage = {"id": "o1", "cause_prompt": "", "ends_at": "2026-11-22T14:00", "notice": notice}
+    talk = telling(outage=outage, subscriber={"id": "s1", "level": "number"})
+    heard = {"outage_id": "o1", "contract_id": "c1", "notice": notice, "subscriber_id": "s1"}
+    assert talk.effect == Act("hear_outage", heard, "it:hear_outage:1")
+    talk.hears(ActDone("hear_outage", {}))
     assert talk.prompts == ["outage.intro", "outage.estimate", "<moment 2026-11-22T14:00>"]
     talk.played()
-    assert talk.prompts == ["say.declined"]
+    assert talk.prompts == ["outage.offer"]
 
 
 def test_without_an_outage_none_is_told() -> None:

@@ -74,8 +74,6 @@ def put_outage(c: Cursor, node: Outage) -> Move:
             return c.act("hear_outage", _heard(c, wants_news=True, phone=c.data["phone"]))
     if not c.fact("outage"):
         return c.to(node.on.failed)
-    if not c.fact("outage.id"):  # the provider's own system told of it, which has no list of who wants to know
-        return _tell_outage(c, node)
     # Before it is told: who hangs up in the middle of it has called about this outage, too.
     return c.act("hear_outage", _heard(c))
 
@@ -86,7 +84,11 @@ def _tell_outage(c: Cursor, node: Outage) -> Move:
 
 
 def _heard(c: Cursor, **more: Json) -> dict[str, Json]:
-    return {"outage_id": c.fact("outage.id"), "contract_id": c.fact("contract.id"), **more}
+    """`notice`: what the provider's system says of an outage that only it knows of, for who keeps the list."""
+    told = {"outage_id": c.fact("outage.id"), "contract_id": c.fact("contract.id"), **more}
+    if notice := c.fact("outage.notice"):
+        told |= {"notice": notice, "subscriber_id": c.fact("subscriber.id")}
+    return told
 
 
 def _told(c: Cursor, node: Outage) -> tuple[Prompt, ...]:
@@ -141,8 +143,6 @@ def hear_outage(c: Cursor, node: Outage, event: Event) -> Move | None:
         c.settled = True
         if heard_out(event):
             c.facts["outage_told"] = c.facts["outage"]
-        if not c.fact("outage.id"):
-            return c.to(node.on.declined)
         wanted = c.facts.get("outage_news") == c.fact("outage.id")
         return c.to(node.on.subscribed) if wanted else _turn_outage(c, node, "offer")
     return None

@@ -1,0 +1,73 @@
+"""Is an outage over that only the provider's system knows of? Asked there every minute, for who wants the news."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import structlog
+
+from ura import events, outages
+from ura.db import Sessions, database_is_away
+from ura.erp import Erp, ErpUnavailable, OutageNotice, Unsupported
+from ura.models import NoticedOutage
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY_S = 60.0
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Notices:
+    """What the system cannot say changes nothing: nobody hears of an end that nobody saw."""
+
+    def __init__(self, sessions: Sessions, erp: Erp, *, now: Callable[[], datetime] = utc_now) -> None:
+        self._sessions = sessions
+        self._erp = erp
+        self._now = now
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self.step()
+            except Exception as error:
+                if not database_is_away(error):
+                    log.exception("the provider's outages could not be looked at")
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def step(self) -> None:
+        """Closes what is over, by its end or because the system no longer tells of it; Housekeeping tells who waits."""
+        async with self._sessions() as session:
+            known = await outages.list_noticed(session, source=self._erp.name)
+        for each in known:
+            notices = await self._ask(each)
+            if notices is None:
+                continue
+            told = next((notice for notice in notices if notice.reference == each.reference), None)
+            await self._take(each, told)
+
+    async def _ask(self, noticed: NoticedOutage) -> tuple[OutageNotice, ...] | None:
+        """None: it does not say."""
+        try:
+            contracts = await self._erp.list_contracts(noticed.subscriber_ref)
+            found = () if isinstance(contracts, Unsupported) else contracts.value
+            contract = next((one for one in found if one.id == noticed.contract_ref), None)
+            reply = await self._erp.outages(contract) if contract else None
+        except ErpUnavailable:
+            return None
+        return None if reply is None or isinstance(reply, Unsupported) else reply.value
+
+    async def _take(self, noticed: NoticedOutage, told: OutageNotice | None) -> None:
+        now = self._now()
+        async with self._sessions.begin() as session:
+            outage = await outages.get_outage(session, noticed.outage_id)
+            if outage.closed_at is not None:
+                return
+            if told is not None and (told.ends_at is None or told.ends_at > now):
+                outage.ends_at = told.ends_at
+                return
+            outage.closed_at, outage.closed_by = now, noticed.source
+            await events.ring(session, {"outages": {"ids": [outage.id]}}, now=now)
+        log.info("an outage of the provider's system is over", outage_id=noticed.outage_id)
