@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -37,6 +37,7 @@ from ura.billing import Policy
 from ura.caller_lookups import CallerLookups, House
 from ura.crypto import Keyring
 from ura.db import make_engine, make_sessions
+from ura.emergency import Desk
 from ura.errors import Unavailable
 from ura.flows.published import PublishedFlows
 from ura.gateways import open_channels
@@ -99,6 +100,7 @@ async def serve(settings: Settings, engine: AsyncEngine, prompts: PromptIndex, s
         recordings=settings.recordings_dir,
         zone=settings.zone,
         queue_max_callers=settings.queue_max_callers,
+        emergency_desk=Desk(sessions, lasts=timedelta(minutes=settings.emergency_minutes)),
         draining=lambda: server.draining,
     )
     server = Server(Routes(tools), max_calls=settings.agi_max_calls)

@@ -6,14 +6,18 @@ import hashlib
 import hmac
 import re
 import secrets
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import audit
-from ura.errors import BadInput
+from ura.db import Sessions
+from ura.errors import BadInput, Unavailable
 from ura.models import Emergency, EmergencyPin
 from ura.prompts import clean_name, name_key
 
@@ -23,6 +27,7 @@ LONGEST_TEXT = 400
 PIN = re.compile(r"[0-9]{4,12}", re.ASCII)
 MOST_TRIES = 5
 LOCKED_FOR = timedelta(minutes=30)
+DESK_WITHIN_S = 3.0
 _ONE = 1
 
 
@@ -119,3 +124,39 @@ def _hash(pin: str, salt: bytes) -> str:
 def _is_right(keyed: str, hashed: str) -> bool:
     salt = bytes.fromhex(hashed.partition(".")[0])
     return hmac.compare_digest(_hash(keyed, salt), hashed)
+
+
+# -- by telephone -----------------------------------------------------------------------------------------------------
+
+
+class Desk:
+    """What a telephone of ours asks for, each in a transaction of its own, within DESK_WITHIN_S. `lasts`: so long an
+    emergency is on that was begun there."""
+
+    def __init__(
+        self, sessions: Sessions, *, lasts: timedelta, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._sessions = sessions
+        self._lasts = lasts
+        self._now = now
+
+    async def is_right(self, keyed: str, *, by: str) -> bool:
+        """Raises Unavailable."""
+        async with self._transaction() as session:
+            return await check_pin(session, keyed, by=by, now=self._now())
+
+    async def switch(self, *, on: bool, by: str) -> None:
+        """Raises Unavailable."""
+        async with self._transaction() as session:
+            if on:
+                await begin(session, by=by, now=self._now(), lasts=self._lasts)
+            else:
+                await end(session, by=by, now=self._now())
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncSession]:
+        try:
+            async with asyncio.timeout(DESK_WITHIN_S), self._sessions.begin() as session:
+                yield session
+        except (SQLAlchemyError, OSError) as error:  # of which a timeout is one
+            raise Unavailable(f"the emergency could not be reached: {type(error).__name__}") from error
