@@ -1,6 +1,7 @@
-"""What goes with a caller into a queue: the longest wait that is configured, and a word on how long it may take.
+"""What goes with a caller into a queue: the longest wait that is configured, and a word on how long it may take; or
+that too many wait for each attendant already, so that the flow offers something else.
 
-Neither keeps the caller from the queue: what is not known in time is not said, and the dialplan has a wait of its own.
+What is not known in time keeps nobody from the queue: it is not said, and the dialplan has a wait of its own.
 """
 
 import asyncio
@@ -26,45 +27,58 @@ _NUMBERS = re.compile(r"(\d{1,6}) (\d{1,6}) (\d{1,6})")
 
 async def limit(lookups: Lookups, queue: str) -> dict[str, str]:
     """URA_MAX_WAIT_S as it is in the database now; nothing when that cannot be asked."""
-    seconds = await _seconds(lookups, "max_wait", queue)
-    return {} if seconds is None else {"URA_MAX_WAIT_S": str(int(seconds))}
+    return _told(await _ask(lookups, "max_wait", queue))
 
 
 async def prepare(
     session: Session, channel: PhoneChannel, lookups: Lookups, queue: str, *, most: int
 ) -> dict[str, str]:
     """`limit`, after a caller who will have to wait has been told how long that may be. Nobody waits behind `most`
-    callers: that queue is full. Raises HungUp."""
-    values = await limit(lookups, queue)
-    if values:  # else the database is away: it would not know this either
-        await _say_expected(session, channel, lookups, queue, most)
-    return values
+    callers: that queue is full. URA_OVERFLOW, and no word, when too many wait for each attendant. Raises HungUp."""
+    limits = await _ask(lookups, "max_wait", queue)
+    state = await _state_of(session, queue) if limits else None  # with the database away the rest is not known either
+    if state is None:
+        return _told(limits)
+    ahead, ready, attendants = state
+    per_attendant = int(limits.get("callers_per_attendant") or 0)
+    if queues.is_overfull(ahead=ahead, ready=ready, attendants=attendants, per_attendant=per_attendant):
+        log.info("too many wait for each attendant: offered another way", queue=queue, ahead=ahead, there=attendants)
+        return _told(limits) | {"URA_OVERFLOW": "yes"}
+    if ready <= ahead < most and attendants:
+        await _say_expected(channel, lookups, queue, state)
+    return _told(limits)
 
 
-async def _say_expected(session: Session, channel: PhoneChannel, lookups: Lookups, queue: str, most: int) -> None:
+def _told(limits: dict[str, Any]) -> dict[str, str]:
+    return {"URA_MAX_WAIT_S": str(int(limits["seconds"]))} if limits else {}
+
+
+async def _state_of(session: Session, queue: str) -> tuple[int, int, int] | None:
+    """Callers there, attendants ready, attendants logged in; None when Asterisk does not say."""
     if not _QUEUE.fullmatch(queue):
-        return
+        return None
     try:
         state = await session.run(session.get_full_variable, _STATE.format(queue))
     except NotPlayed:
-        return
+        return None
     found = _NUMBERS.fullmatch(state)
-    if found is None:
-        return
-    ahead, ready, attendants = map(int, found.groups())
-    if ready > ahead or attendants == 0 or ahead >= most:
-        return
-    talk_s = await _seconds(lookups, "talk_time", queue)
+    return (int(found[1]), int(found[2]), int(found[3])) if found else None
+
+
+async def _say_expected(channel: PhoneChannel, lookups: Lookups, queue: str, state: tuple[int, int, int]) -> None:
+    ahead, ready, attendants = state
+    talk_s = (await _ask(lookups, "talk_time", queue)).get("seconds")
     if talk_s is None:
         return
     seconds = queues.expected_wait_s(ahead=ahead, ready=ready, attendants=attendants, talk_s=talk_s)
     await channel.play([queues.wait_prompt(seconds)])
 
 
-async def _seconds(lookups: Lookups, name: str, queue: str) -> Any:
+async def _ask(lookups: Lookups, name: str, queue: str) -> dict[str, Any]:
+    """Nothing when it is not known in time."""
     try:
         async with asyncio.timeout(DEADLINE_S):
-            return (await lookups(name, {"queue": queue}))["seconds"]
+            return await lookups(name, {"queue": queue})
     except (Unavailable, TimeoutError) as error:
         log.warning("not known; the caller goes to the queue without", lookup=name, queue=queue, reason=repr(error))
-        return None
+        return {}

@@ -27,6 +27,7 @@ MOST_PHONES = 10
 FIRST_BIRTH_YEAR = 1900
 LONGEST_NAME = 80
 USUAL_WAIT_S = 300
+USUAL_CALLERS, MOST_CALLERS = 5, 100
 STATES = frozenset(state for state in BR.subdivisions if len(state) == 2)  # it knows a town, too
 HIGHEST_PRICE = Decimal("99999.99")
 
@@ -76,6 +77,8 @@ def read_cell(column: str, text: str, *, required: bool) -> Any:
             return list(dict.fromkeys(_key(column, each.strip()) for each in re.split(r"[|,/]", text) if each.strip()))
         case "max_wait_s":
             return _wait_s(text) if text else USUAL_WAIT_S
+        case "callers_per_attendant":
+            return _callers(text) if text else USUAL_CALLERS
         case "state_uf":
             return _state(text) if text else ""
         case "attendant" | "title" | "label" | "holiday":
@@ -209,6 +212,12 @@ def _wait_s(text: str) -> int:
     if not found or not SHORTEST_WAIT_S <= int(found[1]) <= LONGEST_WAIT_S:
         raise Bad("bad_wait", "max_wait_s", first=SHORTEST_WAIT_S, last=LONGEST_WAIT_S)
     return int(found[1])
+
+
+def _callers(text: str) -> int:
+    if not re.fullmatch(r"\d{1,3}", text, re.ASCII) or int(text) > MOST_CALLERS:
+        raise Bad("bad_count", "callers_per_attendant", last=MOST_CALLERS)
+    return int(text)
 
 
 def _state(text: str) -> str:

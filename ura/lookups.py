@@ -132,7 +132,8 @@ class Lookups:
         return {"until": found.isoformat() if found else None}
 
     async def _max_wait(self, session: AsyncSession, args: Args) -> dict[str, Json]:
-        return {"seconds": await queues.max_wait_s(session, str(args["queue"]))}
+        limits = await queues.wait_limits(session, str(args["queue"]))
+        return {"seconds": limits.max_wait_s, "callers_per_attendant": limits.callers_per_attendant}
 
     async def _talk_time(self, session: AsyncSession, args: Args) -> dict[str, Json]:
         return {"seconds": await queues.mean_talk_s(session, str(args["queue"]), self._now())}

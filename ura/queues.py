@@ -166,12 +166,33 @@ async def list_attendants(session: AsyncSession, *, queue: str = "") -> Sequence
 # -- waits -----------------------------------------------------------------------------------------------------------
 
 
-async def max_wait_s(session: AsyncSession, queue: str) -> int:
-    """How long a caller waits here at most, 1 to 3600 seconds. Raises QueueNotFound."""
-    found = await session.scalar(select(Queue.max_wait_s).where(Queue.key == queue))
+@dataclass(frozen=True, slots=True)
+class WaitLimits:
+    """How long a caller waits at most, 1 to 3600 seconds; and how many may wait for each attendant who is logged in, 0:
+    any number."""
+
+    max_wait_s: int
+    callers_per_attendant: int
+
+
+async def wait_limits(session: AsyncSession, queue: str) -> WaitLimits:
+    """Raises QueueNotFound."""
+    wanted = select(Queue.max_wait_s, Queue.callers_per_attendant).where(Queue.key == queue)
+    found = (await session.execute(wanted)).one_or_none()
     if found is None:
         raise QueueNotFound(f"There is no queue '{queue}'.")
-    return min(max(found, SHORTEST_WAIT_S), LONGEST_WAIT_S)
+    return WaitLimits(min(max(found[0], SHORTEST_WAIT_S), LONGEST_WAIT_S), max(found[1], 0))
+
+
+def is_overfull(*, ahead: int, ready: int, attendants: int, per_attendant: int) -> bool:
+    """Should one more caller be offered something better than this wait?
+
+    1. Not when somebody is free, nor when nobody is logged in: then the queue itself knows.
+    2. Otherwise when, with this caller, more wait for each attendant than the queue allows.
+    """
+    if ready > ahead or attendants < 1 or per_attendant < 1:
+        return False
+    return ahead + 1 > attendants * per_attendant
 
 
 async def mean_talk_s(session: AsyncSession, queue: str, now: datetime) -> float | None:

@@ -86,6 +86,12 @@ async def longest_wait(house: House, **seconds: int) -> None:
         await session.commit()
 
 
+async def callers_per_attendant(house: House, number: int) -> None:
+    async with house.sessions() as session:
+        await session.execute(update(Queue).values(callers_per_attendant=number))
+        await session.commit()
+
+
 @asynccontextmanager
 async def attendants(house: House, *extensions: str) -> AsyncIterator[list[Caller]]:
     """Their phones, logged in."""
@@ -183,6 +189,24 @@ async def test_a_full_queue_says_so_and_calls_back(house: House, caller: Caller)
             assert call.ended_at is None
             await call.hang_up()
     await promised(house, Callback, number)
+
+
+async def test_more_callers_than_an_attendant_is_to_serve_are_offered_another_way(
+    house: House, caller: Caller
+) -> None:
+    """G46: overflow by callers for each attendant, long before the queue itself is full."""
+    async with attendants(house, "101"):
+        await callers_per_attendant(house, 1)
+        first = await to_the_queue(caller)
+        await until(lambda: len(waiting(house)) == 1)
+        second = await to_the_queue(caller)
+        await second.heard("person.queue_full")
+        await second.heard("person.offers")
+        await second.hang_up()
+        assert not [one.key for one in second.hearings() if one.key.startswith("queue.")]
+        assert first.ended_at is None
+        await first.hang_up()
+        await callers_per_attendant(house, 5)
 
 
 async def test_the_longest_wait_is_what_the_database_says_at_that_moment(house: House, caller: Caller) -> None:

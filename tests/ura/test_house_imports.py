@@ -19,7 +19,9 @@ TODAY = date(2026, 11, 23)
 ZONE = ZoneInfo("America/Sao_Paulo")
 HOURS = "Horário;Dia;Abre;Fecha\nfilial;segunda-feira;8h;12:00\nfilial;Segunda;13:00;18:00\nfilial;sábado;18;24:00\n"
 HOLIDAYS = "Data;Feriado;Horário\n24/11/2026;Aniversário da cidade;filial\n25/11/2026;Padroeira;\n"
-QUEUES = "Fila;Nome;Horário;Espera máxima;UF\nsuporte_mg;Suporte Minas;filial;120;mg\nnoite;Plantão;;;\n"
+QUEUES = (
+    "Fila;Nome;Horário;Espera máxima;UF;Por atendente\nsuporte_mg;Suporte Minas;filial;120;mg;3\nnoite;Plantão;;;;\n"
+)
 NUMBERS = (
     "Número;Tipo;Nome;Fluxo;Fila\n(31) 3333-0001;fixo;Minas;provedor;\n31933330002;empresas;Empresas;;suporte_mg\n"
 )
@@ -76,7 +78,8 @@ async def test_numbers_queues_and_attendants_are_what_the_sheets_say(house: Sess
         dids = {did.number: (did.kind, did.label, did.flow_key, did.queue) for did in await numbers.list_dids(session)}
         team = await queues.list_attendants(session)
         longest = {
-            queue.key: (queue.title, queue.max_wait_s, queue.state_uf) for queue in await queues.list_queues(session)
+            queue.key: (queue.title, queue.max_wait_s, queue.callers_per_attendant, queue.state_uf)
+            for queue in await queues.list_queues(session)
         }
     assert dids == {
         "553133330001": (DidKind.LANDLINE, "Minas", "provedor", None),
@@ -85,7 +88,7 @@ async def test_numbers_queues_and_attendants_are_what_the_sheets_say(house: Sess
     assert [(each.name, each.extension, each.queues) for each in team] == [
         ("Carla Dias", "301", ["suporte_mg", "noite"])
     ]
-    assert longest == {"suporte_mg": ("Suporte Minas", 120, "MG"), "noite": ("Plantão", 300, "")}
+    assert longest == {"suporte_mg": ("Suporte Minas", 120, 3, "MG"), "noite": ("Plantão", 300, 5, "")}
     phones = [Phone(each.extension, tuple(each.queues)) for each in team]
     etc = render(settings, dids=[Number(number, kind) for number, (kind, *_) in dids.items()], attendants=phones)
     assert "[suporte_mg](every-queue)\nmember => PJSIP/ramal-301,0,301" in (etc / "queues.conf").read_text()
@@ -124,6 +127,7 @@ WRONG = {
         "suporte;Suporte;;4000;",
     ): "espera_máxima: “4000” não é uma espera. Escreva os segundos, de 1 a 3600",
     (ImportKind.QUEUES, "suporte;Suporte;;;XX"): "uf: “XX” não é um estado",
+    (ImportKind.QUEUES, "suporte;Suporte;;;;101"): "por_atendente: “101” não serve",
     (ImportKind.NUMBERS, "123;fixo;;;"): "número: “123” não é um telefone",
     (ImportKind.NUMBERS, "3133330009;0800;;;"): "tipo: “0800” não serve",
     (ImportKind.NUMBERS, "3133330009;fixo;;outro;"): "fluxo: O fluxo “outro” não existe",

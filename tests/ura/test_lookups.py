@@ -106,7 +106,7 @@ async def test_a_queue_tells_its_longest_wait_and_no_talk_time_when_nobody_talke
     async with sessions.begin() as session:
         session.add(Queue(key="l1", title="?", max_wait_s=90))
     ask = lookups_at(sessions, settings)
-    assert await ask("max_wait", {"queue": "l1"}) == {"seconds": 90}
+    assert await ask("max_wait", {"queue": "l1"}) == {"seconds": 90, "callers_per_attendant": 5}
     assert await ask("talk_time", {"queue": "l1"}) == {"seconds": None}
 
 

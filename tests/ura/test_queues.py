@@ -20,6 +20,7 @@ from ura.queues import (
     QueueNotFound,
     Span,
     expected_wait_s,
+    is_overfull,
     opening_of,
     wait_prompt,
 )
@@ -100,6 +101,26 @@ async def test_a_branch_keeps_the_days_of_its_town_and_of_its_state(sessions: Se
     days = ("2026-11-24", "2026-11-25", "2026-07-09", "2026-11-26")
     assert [await is_open("l1", day) for day in days] == [False, True, False, True]
     assert [await is_open("vendas_mg", day) for day in days] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "ready", "attendants", "per_attendant", "overfull"),
+    [
+        (4, 0, 1, 5, False),  # this caller is the fifth
+        (5, 0, 1, 5, True),
+        (9, 0, 2, 5, False),
+        (10, 0, 2, 5, True),
+        (10, 0, 2, 0, False),  # no limit
+        (10, 0, 0, 5, False),  # nobody is logged in: the queue itself says so
+        (2, 3, 3, 1, False),  # somebody is free for this caller, too
+        (3, 1, 3, 1, True),
+    ],
+)
+def test_a_queue_takes_so_many_callers_for_each_attendant(
+    ahead: int, ready: int, attendants: int, per_attendant: int, overfull: bool
+) -> None:
+    found = is_overfull(ahead=ahead, ready=ready, attendants=attendants, per_attendant=per_attendant)
+    assert found is overfull
 
 
 async def test_a_queue_without_hours_is_always_open_and_one_without_spans_never(sessions: Sessions) -> None:
@@ -220,9 +241,9 @@ async def test_the_longest_wait_is_the_configured_one_within_reason(
     async with sessions.begin() as session:
         session.add(Queue(key="l1", title="Atendimento", max_wait_s=configured))
     async with sessions() as session:
-        assert await queues.max_wait_s(session, "l1") == rules
+        assert (await queues.wait_limits(session, "l1")).max_wait_s == rules
         with pytest.raises(QueueNotFound):
-            await queues.max_wait_s(session, "l2")
+            await queues.wait_limits(session, "l2")
 
 
 def talk(queue: str, seconds: float, *, began_s: float = 0) -> list[Record]:

@@ -15,4 +15,5 @@ class Queue(Base):
     title: Mapped[str] = mapped_column(String(80))
     business_hours: Mapped[str] = mapped_column(Key, default="")
     max_wait_s: Mapped[int] = mapped_column(default=300)
+    callers_per_attendant: Mapped[int] = mapped_column(default=5)  # waiting, for each attendant logged in; 0: no limit
     state_uf: Mapped[str] = mapped_column(String(2), default="")
