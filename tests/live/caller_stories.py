@@ -364,14 +364,14 @@ async def promise(house: House, phone: Caller) -> Told:
     await told.hears("service.ticket")
     await told.turn("service.ask", "2")
     await told.turn(MINE, "3")
-    await told.adds_document()
     if can(house, "promise"):
+        await told.adds_document()
         await told.hears("promise.intro")
         await told.turn("choose.press_2", "2")
         await told.hears("promise.accepted", "end.anything_else")
     else:
-        await told.turn("promise.intro", "1")
-        await told.hears("promise.failed", "person.transferring")
+        await told.hears("promise.unsupported", "cant_pay.menu")
+        told.never("identify.cpf", "promise.intro")
     await told.call.hang_up()
     return told
 
