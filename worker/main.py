@@ -28,6 +28,7 @@ from ura.messages import InvoiceToSend, Payload, Writer
 from ura.metrics import MetricsFile
 from ura.protocol import Protocols
 from worker.ami_events import BEAT_S, AmiEvents
+from worker.announcements import Announcements, render_at_once
 from worker.deliveries import Deliveries, Hours
 from worker.erp_requests import ErpRequests
 from worker.notices import Notices
@@ -120,6 +121,7 @@ async def serve(config: settings.Settings) -> None:
         Notices(sessions, erp).run(),
         ami.run(),
         housekeeping.run(),
+        Announcements(sessions, config.rendered_dir, render_at_once).run(),
         Recovering(sessions, may_ring=hours.open_at, by=phone_channel(open_channels(config))).run(),
         render_waiting_names(config),
         Sales(sessions, config).run(),

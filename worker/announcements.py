@@ -1,0 +1,59 @@
+"""The words of an emergency are needed now: rendered within seconds of being typed, not with names that can wait."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from ura import emergency
+from ura.db import Sessions
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY_S = 5.0
+RENDER = (
+    "import asyncio, sys; from ura import rendering, settings; "
+    "asyncio.run(rendering.ensure_names(settings.load(), [sys.argv[1]]))"
+)
+
+
+async def render_at_once(text: str) -> None:
+    """In a process of its own, which is gone afterwards with the memory of its engines."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", RENDER, text)
+    try:
+        await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+
+
+class Announcements:
+    """`render` a text, and raise OSError when that cannot be begun; `rendered`: the folder of what was. One try a text:
+    what no engine can speak now waits with the names."""
+
+    def __init__(self, sessions: Sessions, rendered: Path, render: Callable[[str], Awaitable[None]]) -> None:
+        self._sessions = sessions
+        self._rendered = rendered
+        self._render = render
+        self._tried: set[str] = set()
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self.turn(datetime.now(UTC))
+            except Exception as error:
+                log.warning("an emergency's words are rendered later", reason=type(error).__name__)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def turn(self, now: datetime) -> None:
+        async with self._sessions() as session:
+            found = await emergency.find_current(session, now=now)
+        if found is None or not found.text or found.prompt_key in self._tried:
+            return
+        if not (self._rendered / f"{found.prompt_key.replace('.', '/')}.alaw").exists():
+            await self._render(found.text)
+            log.info("an emergency's words were rendered", key=found.prompt_key)
+        self._tried.add(found.prompt_key)
