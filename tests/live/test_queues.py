@@ -191,9 +191,7 @@ async def test_a_full_queue_says_so_and_calls_back(house: House, caller: Caller)
     await promised(house, Callback, number)
 
 
-async def test_more_callers_than_an_attendant_is_to_serve_are_offered_another_way(
-    house: House, caller: Caller
-) -> None:
+async def test_more_callers_than_an_attendant_is_to_serve_are_offered_another_way(house: House, caller: Caller) -> None:
     """G46: overflow by callers for each attendant, long before the queue itself is full."""
     async with attendants(house, "101"):
         await callers_per_attendant(house, 1)
