@@ -37,8 +37,9 @@ class RadiusReset:
         self._dictionary = Dictionary(str(DICTIONARY))
 
     async def reset(self, contract: Contract, *, key: str) -> Reply[bool]:
-        """True: the session has ended. False: there was none, or the NAS refuses. Asked again it harms nobody: a new
-        session has another id. Raises ErpUnavailable when the NAS does not answer."""
+        """True: the session has ended. False: there was none, or the NAS refuses. The newest session is ended,
+        so asked twice it cuts the one that has come up since: ura.erp_requests asks once. Raises ErpUnavailable when
+        the NAS does not answer."""
         if not contract.access.login:
             return Unsupported(NAME, "reset")
         session = await self._accounting.find_session(contract.access.login)
