@@ -180,7 +180,7 @@ async def test_everything_is_killed_again_and_again_and_no_confirmed_complaint_i
 
 
 async def test_a_full_queue_of_connections_is_left_after_two_seconds(tmp_path: Path) -> None:
-    """R04: nobody accepts and SYNs are dropped. 2 s are Asterisk's own (res_agi.c); one address, so once."""
+    """R04, 20 callers: nobody accepts, SYNs are dropped. 2 s are Asterisk's own (res_agi.c); one address, so once."""
     settings = Settings(
         state_dir=tmp_path / "state",
         sip_port=free_port(socket.SOCK_DGRAM),
@@ -203,8 +203,9 @@ async def test_a_full_queue_of_connections_is_left_after_two_seconds(tmp_path: P
                 except TimeoutError:
                     break
             index = Fingerprints.of_folders(asterisks.PROMPTS)
-            async with Caller(settings.sip_port, index=index) as phone:
-                calls = [await phone.dial(LANDLINE) for _ in range(4)]
+            async with AsyncExitStack() as stack:
+                phones = [await stack.enter_async_context(Caller(settings.sip_port, index=index)) for _ in range(5)]
+                calls = [await phone.dial(LANDLINE) for _ in range(4) for phone in phones]
                 for call in calls:
                     await call.heard("system.one_moment", timeout_s=6)
                     first = min(call.moment(one.started_s) for one in call.hearings())
