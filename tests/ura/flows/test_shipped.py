@@ -300,31 +300,6 @@ def test_whoever_presses_only_wrong_keys_is_soon_led_on_from_each_single_questio
     assert stuck == []
 
 
-def test_star_is_heard_at_each_single_place() -> None:
-    """R25: an earlier question, the node's own, or the same again: never a mistake and never an end."""
-    for state, effect in places():
-        if (event := pressed(effect, "*")) and state.mode is Mode.LIVE:
-            now, then = step(provedor(), state, event)
-            assert now.mistakes == 0 or now.mistakes == state.mistakes, state.node
-            assert not isinstance(then, EndCall), state.node
-
-
-def test_whoever_presses_only_wrong_keys_is_soon_led_on_from_each_single_question() -> None:
-    """R25: three retries at most, then a person, an end with the protocol, or another question."""
-    stuck = []
-    for state, effect in places():
-        if not isinstance(effect, Collect) or state.mode is not Mode.LIVE:
-            continue
-        question, now, said = (state.seq, state.phase), state, effect
-        for tries in range(MOST_RETRIES + 2):
-            if not isinstance(said, Collect) or (now.seq, now.phase) != question:
-                break
-            now, said = step(provedor(), now, DigitsEntered("ABCD"[tries % 4]))
-        else:
-            stuck.append(state.node)
-    assert stuck == []
-
-
 @cache
 def after_person() -> frozenset[str]:
     """Where the person node stops: itself, or the question of opening hours when the protocol was given before."""
