@@ -180,9 +180,10 @@ class PromptIndex:
     """Sound files by prompt key, for the phone. A file that is missing, empty or damaged is as good as none (R16)."""
 
     def __init__(self, shipped: Path, manifest: Path, rendered: Path) -> None:
-        self._rendered = rendered
+        self._audio, self._manifest, self._rendered = shipped, manifest, rendered
+        self._shipped_seen = _version(manifest)  # before it is read: a newer one is read again, never missed
         self._shipped = _shipped_files(shipped, manifest)
-        self._names_seen: tuple[int, int] = (0, 0)
+        self._names_seen: tuple[int, int] | None = None
         self._names: dict[str, _File] = {}
         self._reported: set[str] = set()
 
@@ -208,8 +209,7 @@ class PromptIndex:
         return self._fit(key) is not None
 
     def _fit(self, key: str) -> str | None:
-        shipped = self._shipped.get(key)
-        if shipped and shipped.is_fit():
+        if shipped := self._find_shipped(key):
             return shipped.sound
         if key.startswith("name.") and KEY.fullmatch(key) and (name := self._find_name(key)) and name.is_fit():
             return name.sound
@@ -237,16 +237,34 @@ class PromptIndex:
         general = self.file("fallback.name" if kind == "name" else "fallback.prompt")
         return [general] if general else []
 
+    def _find_shipped(self, key: str) -> "_File | None":
+        """Fit to be played, or None. What is unfit by the manifest we know may have been built anew while we run
+        (`prosa prompts build`): only then is the manifest looked at, so that what is well costs no more."""
+        found = self._shipped.get(key)
+        if found and found.is_fit():
+            return found
+        try:
+            seen = _version(self._manifest)
+            if seen is None or seen == self._shipped_seen:  # one that is gone tells nothing: what we know stays
+                return None
+            self._shipped_seen = seen  # first: a damaged one is read once, not for each prompt of each call
+            self._shipped = _files("prosa", self._audio, read_manifest(self._manifest))
+        except (OSError, BadInput) as error:
+            log.error("prompt_manifest_damaged", error=str(error))
+            return None
+        found = self._shipped.get(key)
+        return found if found and found.is_fit() else None
+
     def _find_name(self, key: str) -> "_File | None":
         """Names come while we run: the manifest is read again when it has changed."""
         manifest = self._rendered / MANIFEST
         try:
-            stat = manifest.stat()
-            if self._names_seen != (stat.st_mtime_ns, stat.st_size):
+            seen = _version(manifest)
+            if seen is None:  # nothing was ever rendered here
+                return None
+            if self._names_seen != seen:
                 self._names = _files("dyn", self._rendered, read_manifest(manifest))
-                self._names_seen = (stat.st_mtime_ns, stat.st_size)
-        except FileNotFoundError:  # nothing was ever rendered here
-            return None
+                self._names_seen = seen
         except (OSError, BadInput) as error:
             log.error("prompt_names_unreadable", error=str(error))
             return None
@@ -280,6 +298,15 @@ class _File:
         except OSError:
             return False
         return self._fit
+
+
+def _version(file: Path) -> tuple[int, int] | None:
+    """Another one whenever the file has been written since; None when it is not there."""
+    try:
+        stat = os.stat(file)
+    except FileNotFoundError:
+        return None
+    return stat.st_mtime_ns, stat.st_size
 
 
 def _files(root: str, folder: Path, clips: Mapping[str, Clip]) -> dict[str, _File]:

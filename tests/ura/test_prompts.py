@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -157,6 +159,32 @@ def test_a_damaged_manifest_of_names_does_not_stop_a_call(tmp_path: Path) -> Non
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "manifest.json").write_text("{")
     assert index.file("name.0123456789abcdef") is None
+    assert index.file("menu.main") == "prosa/menu/main"
+
+
+def test_a_prompt_that_is_built_anew_while_we_run_is_played(tmp_path: Path) -> None:
+    """`prosa prompts build` beside a running phone door: another size, and a key that was not there before."""
+    index = make_index(tmp_path, "menu.main")
+    assert index.file("menu.new") is None
+    for key in ("menu.main", "menu.new"):
+        (tmp_path / "audio" / f"{prompts.sound(key)}.alaw").write_bytes(b"\x55" * 50)
+    assert index.file("menu.main") is None, "its manifest is not there yet"
+    clip = replace(make_clip(), bytes={"alaw": 50}, crc32={"alaw": zlib.crc32(b"\x55" * 50)})
+    (tmp_path / "manifest.json").write_text(prompts.manifest_json({"menu.main": clip, "menu.new": clip}))
+    assert index.file("menu.main") == "prosa/menu/main"
+    assert index.file("menu.new") == "prosa/menu/new"
+
+
+@pytest.mark.parametrize("damage", ["{", None], ids=["damaged", "gone"])
+def test_a_manifest_that_is_damaged_while_we_run_takes_no_prompt_away(tmp_path: Path, damage: str | None) -> None:
+    index, manifest = make_index(tmp_path, "menu.main"), tmp_path / "manifest.json"
+    if damage is None:
+        manifest.unlink()
+    else:
+        manifest.write_text(damage)
+    with capture_logs() as logs:
+        assert [index.file("menu.new"), index.file("menu.other")] == [None, None]
+    assert [entry["event"] for entry in logs].count("prompt_manifest_damaged") == (1 if damage else 0)
     assert index.file("menu.main") == "prosa/menu/main"
 
 
