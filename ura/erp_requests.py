@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import events, outbox, summaries, tickets, upsert
 from ura.claims import Claims
-from ura.erp import Contract, Erp, ErpUnavailable, Invoice, Reply, SendChannel, Unsupported
+from ura.erp import Contract, Erp, ErpUnavailable, Invoice, Reply, SendChannel, UnlockVerdict, Unsupported
 from ura.errors import BadInput
 from ura.models import Call, Category, ErpRequest, ErpRequestState, Operation
 from ura.upsert import Row
@@ -65,14 +65,18 @@ async def release_stale(session: AsyncSession, *, claimed_before: datetime, now:
 
 
 async def settle(session: AsyncSession, request: ErpRequest, result: dict[str, Json], *, now: datetime) -> bool:
-    """The ERP has spoken. That it cannot do this at all is heard in the call, or else is work for a person."""
+    """The ERP has spoken. In the call that is heard; afterwards that it cannot do this at all is work for a person, and
+    so is a refusal that no message can tell."""
     mine = await _CLAIMS.settle(
         session, request, state=ErpRequestState.DONE, result=result, settled_at=now, last_error=""
     )
     if mine:
         await _tell(session, request, result, now=now)
-        if result.get("unsupported") and now - request.created_at >= CALL_WAITS:
-            await _hand_to_a_person(session, request, maybe_done=False, now=now)
+        if now - request.created_at >= CALL_WAITS:
+            if result.get("unsupported"):
+                await _hand_to_a_person(session, request, summaries.unfinished(request, maybe_done=False), now=now)
+            elif not request.args.get("tell") and _refused(request.operation, result):
+                await _hand_to_a_person(session, request, summaries.refused(request), now=now)
     return mine
 
 
@@ -99,18 +103,24 @@ async def fail(
     if mine:
         await _tell(session, request, None, now=now)
         if request.operation not in ONCE:  # the call itself goes on to a person
-            await _hand_to_a_person(session, request, maybe_done=maybe_done, now=now)
+            await _hand_to_a_person(session, request, summaries.unfinished(request, maybe_done=maybe_done), now=now)
     return mine
 
 
-async def _hand_to_a_person(session: AsyncSession, request: ErpRequest, *, maybe_done: bool, now: datetime) -> None:
+def _refused(operation: Operation, result: dict[str, Json]) -> bool:
+    if operation is Operation.TRUST_UNLOCK:
+        return result["verdict"] not in (UnlockVerdict.GRANTED, UnlockVerdict.ALREADY_ACTIVE)
+    return result.get("accepted") is False or result.get("ok") is False
+
+
+async def _hand_to_a_person(session: AsyncSession, request: ErpRequest, summary: str, *, now: datetime) -> None:
     call = await session.get(Call, request.call_id) if request.call_id else None
     ticket = await tickets.open_ticket(
         session,
         ticket_id=uuid5(UNFINISHED, request.id).hex,
         protocol=request.protocol,
         category=Category.BILLING if request.operation in OF_BILLING else Category.SUPPORT,
-        summary=summaries.unfinished(request, maybe_done=maybe_done),
+        summary=summary,
         phone=str(request.args.get("tell") or (call.caller if call else "")),
         queue=TICKET_QUEUE,
         opened_by=OPENED_BY,

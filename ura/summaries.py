@@ -32,7 +32,16 @@ def told(ticket: Ticket, text: str | None = None) -> str:
 
 def unfinished(request: ErpRequest, *, maybe_done: bool) -> str:
     """What the caller wanted from the provider's system, for who has to do it by hand."""
+    return _wish(request, "not_done", *(["maybe_done"] if maybe_done else []))
+
+
+def refused(request: ErpRequest) -> str:
+    """What it said no to, for who has to tell the caller."""
+    return _wish(request, "refused")
+
+
+def _wish(request: ErpRequest, *outcome: str) -> str:
     words, args = _texts()["wish"], request.args
     about = " ".join(str(args.get(name) or "") for name in ("subject", "on")).strip()
-    parts = (words[request.operation.value], f"({about})" if about else "", words["not_done"])
-    return " ".join(part for part in (*parts, words["maybe_done"] if maybe_done else "") if part)
+    parts = (words[request.operation.value], f"({about})" if about else "", *(words[name] for name in outcome))
+    return " ".join(part for part in parts if part)

@@ -34,6 +34,7 @@ class System:
     deaf: bool = False
     loses_answers: bool = False
     stalls: asyncio.Event | None = None
+    verdict: UnlockVerdict = UnlockVerdict.GRANTED
     done: list[str] = field(default_factory=list)
     looked: list[str] = field(default_factory=list)
 
@@ -53,6 +54,8 @@ class System:
         if contract_id == "broken":
             raise RuntimeError("adapter at fault")
         await self._do(f"unlock {contract_id}", key, again)
+        if self.verdict is not UnlockVerdict.GRANTED:
+            return Answer(Unlock(self.verdict), self.name, NOW)
         return Answer(Unlock(UnlockVerdict.GRANTED, UNTIL, "SGP-77"), self.name, NOW)
 
     async def promise(self, contract_id: str, on: date, *, key: str, again: bool = False) -> Reply[Promised]:
@@ -257,6 +260,41 @@ async def test_whoever_no_message_can_reach_has_a_ticket_for_what_was_never_done
     assert (ticket.category, ticket.contract_ref) == (Category.BILLING, "7")
     assert ticket.summary.startswith("Pediu a liberação em confiança.")
     assert "conferir antes" in ticket.summary
+
+
+@pytest.mark.parametrize(
+    ("verdict", "tell", "seconds", "tickets"),
+    [
+        (UnlockVerdict.USED_THIS_PERIOD, "", 60, 1),
+        (UnlockVerdict.USED_THIS_PERIOD, CALLER, 60, 0),  # hears it by message
+        (UnlockVerdict.USED_THIS_PERIOD, "", 3, 0),  # and this one in the call
+        (UnlockVerdict.GRANTED, "", 60, 0),
+        (UnlockVerdict.ALREADY_ACTIVE, "", 60, 0),
+    ],
+)
+async def test_a_late_refusal_that_no_message_can_tell_is_work_for_a_person(
+    sessions: Sessions,
+    requests: ErpRequests,
+    system: System,
+    wish: Callable[..., Awaitable[str]],
+    clock: Clock,
+    verdict: UnlockVerdict,
+    tell: str,
+    seconds: int,
+    tickets: int,
+) -> None:
+    system.verdict = verdict
+    await wish(tell=tell)
+    clock.at += timedelta(seconds=seconds)
+    await one_round(requests)
+    await one_round(requests)
+    async with sessions() as session:
+        summaries = list(await session.scalars(select(Ticket.summary)))
+        messages = list(await session.scalars(select(OutboxMessage.to)))
+    assert [
+        summary.startswith("Pediu a liberação em confiança. O sistema do provedor recusou") for summary in summaries
+    ] == [True] * tickets
+    assert messages == [CALLER] * bool(tell)
 
 
 async def test_cannot_is_work_for_a_person_once_the_call_has_been_told_that_it_is_noted(
