@@ -112,6 +112,19 @@ async def test_an_emergency_may_lead_straight_to_a_person(ring: Ring, sessions: 
     nobody.hears("emergency.general", "menu.main")
 
 
+async def test_in_an_emergency_a_company_known_by_its_contracts_has_its_own_queue(
+    ring: Ring, sessions: Sessions, now: Any
+) -> None:
+    async with sessions.begin() as session:
+        await emergency.begin(session, by="ana", now=now, lasts=timedelta(hours=4), to_person=True)
+    told = await ring("", BAKERY)
+    told.hears("emergency.general", "protocol.intro", "system.corporate")
+    assert (told.queues, told.result.priority) == (["corporativo"], 10)
+    unknown = await ring("", BAKERY, erp=FakeErp(down=True))
+    assert unknown.queues == ["l1"]
+    assert (await ring("", HELENA, fails={"arrival"})).queues == ["l1"]
+
+
 async def test_a_database_that_is_away_means_that_nothing_is_on(ring: Ring, sessions: Sessions, now: Any) -> None:
     async with sessions.begin() as session:
         await emergency.begin(session, by="ana", now=now, lasts=timedelta(hours=4))

@@ -10,7 +10,7 @@ class FirstFacts:
 
     caller: +55…, "" hidden · caller_kind: `mobile` `landline` `other` `hidden` · did: digits as dialled · number_kind,
     of our number: `landline` `mobile` `corporate` · now: local, ISO · protocol: "" unless it is on disk ·
-    repeat_call: also called within two hours · segment of the caller's contracts when they agree: `home` `business`
+    repeat_call: also called within two hours
     """
 
     call_id: str
@@ -21,7 +21,6 @@ class FirstFacts:
     now: str
     protocol: str
     repeat_call: bool = False
-    segment: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """For `Started`."""

@@ -150,7 +150,7 @@ class Collect(Asking):
 class When(Part):
     """One condition on one fact. Exactly one of `is`, `in`, `known`, `at_least`, `at_most`; a missing fact is null.
 
-    `{fact: caller_kind, is: mobile}` · `{fact: segment, in: [home, vip]}` · `{fact: caller, known: false}`
+    `{fact: caller_kind, is: mobile}` · `{fact: number_kind, in: [landline, mobile]}` · `{fact: caller, known: false}`
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
