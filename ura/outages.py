@@ -22,6 +22,7 @@ from ura.upsert import Row
 NEWS = UUID("2f1c8f0a-7f6b-4c53-9d21-0d9f4cf6f2a1")
 CALLBACK_QUEUE = "l1"
 MOST_SCOPES = 500
+NOBODY = ""  # closed an outage that is over as far as anybody can tell, and of which nobody saw the end
 
 
 class OutageNotFound(NotFound):
@@ -194,8 +195,12 @@ async def find_for(session: AsyncSession, contract: Contract, *, now: datetime) 
 
 
 async def learn_notices(session: AsyncSession, rows: Sequence[Row]) -> None:
-    """Rows with the columns of NoticedOutage, and `text`, `ends_at`, `at`. One that is in progress stays as it is; one
-    that was over before has come back."""
+    """Rows with the columns of NoticedOutage but `seen_at`, and `text`, `ends_at`, `at`. One that is in progress stays
+    as it is, and is asked for by its newest caller's contract from now on; one that was over before has come back."""
+    insert = upsert.insert(upsert.dialect(session), NoticedOutage)
+    newest = {name: insert.excluded[name] for name in ("subscriber_ref", "contract_ref", "seen_at")}
+    later = NoticedOutage.seen_at.is_(None) | (NoticedOutage.seen_at < insert.excluded.seen_at)
+    noticed = insert.on_conflict_do_update(index_elements=["outage_id"], set_=newest, where=later)
     for row in rows:
         known = {name: row[name] for name in ("outage_id", "source", "reference", "subscriber_ref", "contract_ref")}
         outage = {
@@ -210,7 +215,7 @@ async def learn_notices(session: AsyncSession, rows: Sequence[Row]) -> None:
             "created_at": row["at"],
         }
         await upsert.add_new(session, Outage, [outage])
-        await upsert.add_new(session, NoticedOutage, [known])
+        await upsert.execute(session, noticed, [known | {"seen_at": row["at"]}])
         back = {"closed_at": None, "closed_by": "", "ends_at": row["ends_at"]}
         over = update(Outage).where(Outage.id == row["outage_id"], Outage.closed_at < row["at"])
         await session.execute(over.values(**back).execution_options(synchronize_session=False))
@@ -256,8 +261,9 @@ async def count_calls(session: AsyncSession, outage_ids: Iterable[str]) -> dict[
 
 
 async def tell_who_waits(session: AsyncSession, *, now: datetime, by: SendChannel = SendChannel.SMS) -> int:
-    """Of outages that are over: a message to a mobile, a call back to any other line, once a number and outage. `by`:
-    the way to a mobile (ura.gateways.phone_channel).
+    """Of outages that are over: a message to a mobile, a call back to any other line, once a number and outage; a call
+    back to each when nobody saw the end, since no message can tell it. `by`: the way to a mobile
+    (ura.gateways.phone_channel).
 
     Also called by the clock: a wish may come out of the journal after the outage was closed.
     """
@@ -270,12 +276,14 @@ async def tell_who_waits(session: AsyncSession, *, now: datetime, by: SendChanne
         .execution_options(synchronize_session=False)
     )
     news = {(outage_id, phone): call_id for outage_id, phone, call_id in await session.execute(waiting) if phone}
-    ends = select(Outage.id, Outage.closed_at).where(Outage.id.in_({outage_id for outage_id, _ in news}))
-    ended = {outage_id: closed_at for outage_id, closed_at in await session.execute(ends)}
+    ends = select(Outage.id, Outage.closed_at, Outage.closed_by)
+    ends = ends.where(Outage.id.in_({outage_id for outage_id, _ in news}))
+    ended = {outage_id: (closed_at, closed_by) for outage_id, closed_at, closed_by in await session.execute(ends)}
     calls = []
     for (outage_id, phone), call_id in sorted(news.items()):
-        news_id = uuid5(NEWS, f"{outage_id}:{phone}:{ended[outage_id]}").hex  # it may come back, and end
-        if phones.kind(phone) is PhoneKind.MOBILE:
+        closed_at, closed_by = ended[outage_id]
+        news_id = uuid5(NEWS, f"{outage_id}:{phone}:{closed_at}").hex  # it may come back, and end
+        if closed_by != NOBODY and phones.kind(phone) is PhoneKind.MOBILE:
             payload = {"outage_id": outage_id}
             await outbox.enqueue(
                 session,

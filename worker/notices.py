@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -14,6 +14,11 @@ from ura.models import NoticedOutage
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY_S = 60.0
+UNSEEN_FOR = timedelta(days=1)  # then one that can no longer be asked for keeps no caller from the truth about the line
+
+
+class _ContractGone(Exception):
+    """The system does not know the contract any more by which we ask."""
 
 
 def utc_now() -> datetime:
@@ -42,22 +47,29 @@ class Notices:
         async with self._sessions() as session:
             known = await outages.list_noticed(session, source=self._erp.name)
         for each in known:
-            notices = await self._ask(each)
+            try:
+                notices = await self._ask(each)
+            except _ContractGone:
+                await self._leave(each)
+                continue
             if notices is None:
                 continue
             told = next((notice for notice in notices if notice.reference == each.reference), None)
             await self._take(each, told)
 
     async def _ask(self, noticed: NoticedOutage) -> tuple[OutageNotice, ...] | None:
-        """None: it does not say."""
+        """None: it does not say. Raises _ContractGone."""
         try:
             contracts = await self._erp.list_contracts(noticed.subscriber_ref)
-            found = () if isinstance(contracts, Unsupported) else contracts.value
-            contract = next((one for one in found if one.id == noticed.contract_ref), None)
-            reply = await self._erp.outages(contract) if contract else None
+            if isinstance(contracts, Unsupported):
+                return None
+            contract = next((one for one in contracts.value if one.id == noticed.contract_ref), None)
+            if contract is None:
+                raise _ContractGone
+            reply = await self._erp.outages(contract)
         except ErpUnavailable:
             return None
-        return None if reply is None or isinstance(reply, Unsupported) else reply.value
+        return None if isinstance(reply, Unsupported) else reply.value
 
     async def _take(self, noticed: NoticedOutage, told: OutageNotice | None) -> None:
         now = self._now()
@@ -67,7 +79,21 @@ class Notices:
                 return
             if told is not None and (told.ends_at is None or told.ends_at > now):
                 outage.ends_at = told.ends_at
+                (await session.get_one(NoticedOutage, noticed.outage_id)).seen_at = now
                 return
             outage.closed_at, outage.closed_by = now, noticed.source
             await events.ring(session, {"outages": {"ids": [outage.id]}}, now=now)
         log.info("an outage of the provider's system is over", outage_id=noticed.outage_id)
+
+    async def _leave(self, noticed: NoticedOutage) -> None:
+        """Nobody saw its end, so no message tells of one: who waits for it is rung by a person."""
+        now = self._now()
+        async with self._sessions.begin() as session:
+            kept = await session.get_one(NoticedOutage, noticed.outage_id)
+            outage = await outages.get_outage(session, noticed.outage_id)
+            kept.seen_at = kept.seen_at or now
+            if outage.closed_at is not None or now - kept.seen_at < UNSEEN_FOR:
+                return
+            outage.closed_at, outage.closed_by = now, outages.NOBODY
+            await events.ring(session, {"outages": {"ids": [outage.id]}}, now=now)
+        log.warning("an outage of the provider's system was not seen for a day: closed", outage_id=noticed.outage_id)

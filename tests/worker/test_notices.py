@@ -1,6 +1,7 @@
 """An outage that only the provider's system knows of: kept, and its end told to who asked."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
 
@@ -11,8 +12,8 @@ from tests.factories import NOON, later, make_id, make_record
 from tests.fake_erp import FakeErp
 from ura import outages, outbox
 from ura.db import Sessions
-from ura.erp import Erp, OutageNotice
-from ura.models import Outage, OutageCall
+from ura.erp import Contract, Erp, OutageNotice
+from ura.models import Callback, Outage, OutageCall
 from ura.network import notice_id
 from ura.projection import apply
 from worker.notices import Notices
@@ -35,8 +36,8 @@ def erp() -> FakeErp:
 def hear(sessions: Sessions, erp: FakeErp) -> Hear:
     """Somebody is told of it, and wants to know when it is over."""
 
-    async def heard(*, at: Any = NOON, phone: str = CALLER) -> None:
-        contract = next(iter(erp.world.contracts())).contract
+    async def heard(*, at: Any = NOON, phone: str = CALLER, contract: Contract | None = None) -> None:
+        contract = contract or next(iter(erp.world.contracts())).contract
         told = {"source": "fake", "reference": "77", "text": NOTICE.text, "ends_at": later(7200).isoformat()}
         whose = {"contract_id": contract.id, "subscriber_id": contract.subscriber_id, "phone": phone}
         call = {"outage_id": ID, "call_id": make_id(), "wants_news": True, "notice": told, "at": at}
@@ -101,6 +102,43 @@ async def test_nobody_hears_of_an_end_that_nobody_saw(
     for name, value in trouble.items():
         setattr(erp, name, value)
     assert await look(sessions, erp) == []
+    assert (await the_outage(sessions)).closed_at is None
+
+
+def leaves(erp: FakeErp, contract_id: str) -> None:
+    """The contract is in the provider's system no more."""
+    kept = [
+        replace(one, contracts=tuple(each for each in one.contracts if each.contract.id != contract_id))
+        for one in erp.world.subscribers
+    ]
+    erp.world = replace(erp.world, subscribers=tuple(kept))
+
+
+async def test_one_that_nothing_can_be_asked_of_is_closed_a_day_later_and_a_person_tells_who_waits(
+    sessions: Sessions, erp: FakeErp, hear: Hear
+) -> None:
+    await hear()
+    assert await look(sessions, erp, seconds=3600) == []
+    leaves(erp, next(iter(erp.notices)))
+    assert await look(sessions, erp, seconds=24 * 3600) == []
+    assert (await the_outage(sessions)).closed_at is None, "it was seen 23 hours ago"
+    assert await look(sessions, erp, seconds=25 * 3600) == [], "nobody saw its end"
+    async with sessions() as session:
+        assert [callback.phone for callback in await session.scalars(select(Callback))] == [CALLER]
+    outage = await the_outage(sessions)
+    assert (outage.closed_at, outage.closed_by) == (later(25 * 3600), outages.NOBODY)
+
+
+async def test_it_is_asked_for_by_the_contract_of_its_newest_caller(
+    sessions: Sessions, erp: FakeErp, hear: Hear
+) -> None:
+    first, second = [each.contract for each in erp.world.contracts()][:2]
+    await hear()
+    await hear(at=later(60), contract=second, phone="+5511987650002")
+    await hear(at=later(30), contract=first, phone="+5511987650003")  # out of the journal later
+    leaves(erp, first.id)
+    erp.notices = {second.id: (OutageNotice("77"),)}
+    assert await look(sessions, erp, seconds=30 * 3600) == []
     assert (await the_outage(sessions)).closed_at is None
 
 
