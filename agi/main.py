@@ -100,6 +100,7 @@ async def serve(settings: Settings, engine: AsyncEngine, prompts: PromptIndex, s
         recordings=settings.recordings_dir,
         zone=settings.zone,
         queue_max_callers=settings.queue_max_callers,
+        speak_half=settings.speak_meia,
         emergency_desk=Desk(sessions, lasts=timedelta(minutes=settings.emergency_minutes)),
         draining=lambda: server.draining,
     )

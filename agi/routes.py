@@ -72,6 +72,7 @@ class Tools:
     zone: ZoneInfo
     area_code: str = ""
     queue_max_callers: int = 30
+    speak_half: bool = False  # 6 as half a dozen (ura.speech.digits)
     emergency_desk: emergency.Desk | None = None
     draining: Callable[[], bool] = lambda: False
 
@@ -279,7 +280,8 @@ class OneCall:
         await _tell(session, result.kind, values)
 
     def _speak(self, spoken: Spoken) -> list[str]:
-        return speech.prompt_keys(spoken, today=datetime.now(self.tools.zone).date())
+        tools = self.tools
+        return speech.prompt_keys(spoken, today=datetime.now(tools.zone).date(), half=tools.speak_half)
 
     def _save(self, state: State, queue: str = "") -> None:
         if self.position is not None:

@@ -90,6 +90,7 @@ class Settings(BaseSettings):
     http_port: int = 8000
 
     asterisk_dir: str = Field(default="", description="private root folder with Asterisk; empty: found or installed")
+    speak_meia: bool = Field(default=False, description="where digits are spoken one by one, 6 is said as half a dozen")
     tts_engines: str = Field(default="recorded,gtts,kokoro,espeak", description="order in which engines are tried")
     signal_watch_dbm: float = Field(default=-25.0, description="received power at and above which a line is well")
     signal_bad_dbm: float = Field(default=-27.0, description="received power below which a technician has to come")

@@ -29,13 +29,15 @@ class Value(Protocol):
     def feminine(self) -> bool: ...
 
 
-def prompt_keys(spoken: Value, *, today: dt.date) -> list[str]:
+def prompt_keys(spoken: Value, *, today: dt.date, half: bool = False) -> list[str]:
     """The prompt keys of one spoken value. Raises BadInput when the value is not one of its kind."""
-    return render(spoken.kind, spoken.value, spoken.feminine, today=today)
+    return render(spoken.kind, spoken.value, spoken.feminine, today=today, half=half)
 
 
-def render(kind: str, value: Any, feminine: bool = False, *, today: dt.date | None = None) -> list[str]:
-    """One value of `kind` (see `ura.flows.effects.Spoken`) as prompt keys. Raises BadInput."""
+def render(
+    kind: str, value: Any, feminine: bool = False, *, today: dt.date | None = None, half: bool = False
+) -> list[str]:
+    """One value of `kind` (see `ura.flows.effects.Spoken`) as prompt keys; `half` as in `digits`. Raises BadInput."""
     try:
         match kind:
             case "money":
@@ -49,9 +51,9 @@ def render(kind: str, value: Any, feminine: bool = False, *, today: dt.date | No
             case "count":
                 return count(int(value), feminine)
             case "digits":
-                return digits(str(value))
+                return digits(str(value), half=half)
             case "protocol":
-                return protocol(str(value))
+                return protocol(str(value), half=half)
             case "speed":
                 return speed(int(value))
             case "name":
@@ -179,11 +181,11 @@ def digits(text: str, *, half: bool = False) -> list[str]:
     return _spoken_groups(groups, half=half)
 
 
-def protocol(text: str) -> list[str]:
-    """A protocol number, three digits in a breath, so that it can be written down."""
+def protocol(text: str, *, half: bool = False) -> list[str]:
+    """A protocol number, three digits in a breath, so that it can be written down. `half` as in `digits`."""
     if not (text.isdecimal() and text.isascii()):
         raise BadInput(f"{text!r} is not a protocol number.")
-    return _spoken_groups([text[i : i + 3] for i in range(0, len(text), 3)], half=False)
+    return _spoken_groups([text[i : i + 3] for i in range(0, len(text), 3)], half=half)
 
 
 def _groups(run: str) -> list[str]:

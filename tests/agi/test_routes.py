@@ -153,7 +153,8 @@ class House:
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+async def house(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[House]:
+    node, speak_half = getattr(request, "param", (0, False))
     audio = tmp_path / "audio"
     audio.mkdir()
     flows = Flows(compile_flow(Flow.model_validate(documents.load(FLOW)), number=7))
@@ -163,11 +164,12 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         flows=flows,
         lookups=lookups,
         journal=journal,
-        protocols=Protocols(tmp_path / "protocol", 0),
+        protocols=Protocols(tmp_path / "protocol", node),
         sounds=Apart(Prompts(), {"prosa": audio, "dyn": tmp_path / "dyn"}),
         live=LivePositions(tmp_path / "live"),
         recordings=tmp_path / "recordings",
         zone=ZoneInfo("America/Sao_Paulo"),
+        speak_half=speak_half,
         draining=lambda: server.draining,
     )
     for name in (
@@ -205,6 +207,18 @@ async def test_a_call_is_answered_recorded_and_ends(house: House) -> None:
     assert (opened["caller"], opened["did"], opened["flow_version"]) == ("+5511987654321", "551133330001", 7)
     assert house.closed() == ["done"]
     assert house.live() == []
+
+
+@pytest.mark.parametrize(("house", "six"), [((6, False), "6"), ((6, True), "h")], indirect=["house"])
+async def test_six_is_said_as_the_setting_wants(house: House, six: str) -> None:
+    """Of node 6, so that every protocol has one. Each digit's sound is its own letter; a joined file shows them."""
+    for name in (*"0123456789", "half"):
+        for file in (f"digit.{name}", f"digit.end.{name}"):
+            (house.folder / "audio" / f"{file}.alaw").write_text(name[0])
+    caller = await house.call(keys=["", "1", ""])
+    joined = [file for file in caller.heard if file.startswith("dyn/joined/")]
+    said = "".join((house.folder / f"{file}.alaw").read_text() for file in joined)
+    assert said == caller.variables["URA_PROTOCOL"].replace("6", six)
 
 
 async def test_a_flow_knows_from_the_start_what_it_was_promised(house: House) -> None:

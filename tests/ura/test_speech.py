@@ -204,6 +204,9 @@ def test_digits_come_in_groups_with_a_breath(text: str, heard: str) -> None:
 
 def test_six_can_be_half_a_dozen() -> None:
     assert said(speech.digits("606", half=True)) == "meia zero meia"
+    assert said(speech.render("digits", "16", half=True)) == "um meia"
+    assert said(speech.render("protocol", "261326", half=True)) == "dois meia um, três dois meia"
+    assert said(speech.render("count", 6, half=True)) == "seis", "only digit by digit"
 
 
 def test_a_protocol_is_dictated_three_by_three() -> None:
