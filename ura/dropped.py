@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import opt_outs, outbox, phones, queues, upsert
 from ura.erp import SendChannel
-from ura.models import Call, DroppedCall, Outcome, Recovery, Witness
+from ura.models import Call, DroppedCall, ErpRequest, Operation, Outcome, Recovery, Witness
 from ura.phones import PhoneKind
 from ura.upsert import Row
 
@@ -21,6 +21,8 @@ ONCE_IN = timedelta(hours=24)
 CALLBACK_QUEUE = "l1"
 RECOVERIES = UUID("0c6a3f52-7a0e-4d0b-9a55-3f5b1f6f2c90")
 DONE_SOMETHING = (Recovery.MESSAGE, Recovery.CALLBACK)
+CUTS_THE_LINE = (Operation.SESSION_RESET, Operation.REBOOT_CPE)
+BACK_WITHIN = timedelta(minutes=5)  # a device that restarts is back by then; later its line failed for another reason
 
 
 async def note(session: AsyncSession, rows: Sequence[Row]) -> None:
@@ -41,7 +43,8 @@ async def recover(
 
     1. Nothing for a call that was concluded, or that a person answered; nor when the number is hidden.
     2. Nothing when the same number called again meanwhile, nor twice a number within ONCE_IN, nor after NEWS_FOR.
-    3. A mobile gets its protocol by message; another line, a call without a protocol, and who wants no messages there
+    3. Whose line failed while we restarted it is called back: it may be the very line that they rang on.
+    4. A mobile gets its protocol by message; another line, a call without a protocol, and who wants no messages there
        are called back.
     """
     query = (
@@ -81,10 +84,21 @@ async def _decide(
     )
     if await session.scalar(before.limit(1)) is not None:
         return Recovery.CAPPED
+    if await _was_cut_by_us(session, dropped):
+        return Recovery.CALLBACK
     takes_messages = phones.kind(call.caller) is PhoneKind.MOBILE and bool(call.protocol)
     if not takes_messages or await opt_outs.has_opted_out(session, channel=by, to=call.caller):
         return Recovery.CALLBACK
     return Recovery.MESSAGE
+
+
+async def _was_cut_by_us(session: AsyncSession, dropped: DroppedCall) -> bool:
+    restarts = select(ErpRequest.id).where(
+        ErpRequest.call_id == dropped.call_id,
+        ErpRequest.operation.in_(CUTS_THE_LINE),
+        ErpRequest.created_at.between(dropped.at - BACK_WITHIN, dropped.at),
+    )
+    return await session.scalar(restarts.limit(1)) is not None
 
 
 async def _write(session: AsyncSession, call: Call, *, now: datetime, by: SendChannel) -> None:

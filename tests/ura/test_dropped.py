@@ -102,6 +102,27 @@ async def test_a_number_is_told_once_a_day(sessions: Sessions) -> None:
     assert len((await told(sessions))[0]) == 2
 
 
+def restarted(seconds: int) -> Any:
+    args = {"subscriber_id": "3", "contract_id": "7", "tell": MARIA}
+    wish = {"request_id": "e" * 32, "operation": "session_reset", "args": args, "protocol": PROTOCOL}
+    return make_record("erp_requested", call_id=CALL, at=LOST_AT - timedelta(seconds=seconds), **wish)
+
+
+async def test_whose_line_failed_while_we_restarted_it_is_called_back_once(sessions: Sessions) -> None:
+    assert await turn(sessions, [*lost(), restarted(20)]) == {Recovery.CALLBACK: 1}
+    assert await turn(sessions, lost(), now=SOON + timedelta(hours=1)) == {}
+    assert await told(sessions) == ([], [(MARIA, "l1")])
+
+
+async def test_whose_line_failed_long_after_a_restart_gets_the_protocol(sessions: Sessions) -> None:
+    assert await turn(sessions, [*lost(), restarted(600)]) == {Recovery.MESSAGE: 1}
+
+
+async def test_who_rang_again_after_a_restart_is_not_called_back(sessions: Sessions) -> None:
+    again = call_opened(AGAIN, at=LOST_AT + timedelta(minutes=1), caller=MARIA)
+    assert await turn(sessions, [*lost(), restarted(20), again]) == {Recovery.CALLED_AGAIN: 1}
+
+
 async def test_two_of_one_number_at_once_are_one(sessions: Sessions) -> None:
     """Both lines of a switchboard fail in the same second."""
     both = [*lost(), *lost(AGAIN, protocol="263270008888")]
