@@ -20,9 +20,10 @@ from ura.caller_lookups import CallerLookups, House
 from ura.crypto import Keyring
 from ura.db import Base, Sessions, make_engine, make_sessions
 from ura.demo.tables import load_subscribers
-from ura.erp import Contract, Erp, ErpUnavailable, Reply, SendChannel, Unsupported
+from ura.erp import Contract, Erp, ErpUnavailable, Reply, Unsupported
 from ura.errors import BadInput, Unavailable
 from ura.flows.conduct import Acts as Performs
+from ura.gateways import OFFERED
 from ura.journal import Record
 from ura.models import OutboxMessage
 from ura.network import Diagnosis, OutageFacts, Sources
@@ -74,7 +75,7 @@ class DemoHouse:
         self._erp: Erp = erp or LocalErp(sessions, keyring, policy, zone=settings.zone, clock=lambda: now)
         self._line = _Line(sessions, self._erp, now)
         who = Identification(self._erp, sessions, keyring, Limits.of(settings), now=lambda: now, wait=_no_time)
-        house = House(self._erp, who, self._line, sessions, policy, settings.zone, tuple(SendChannel))
+        house = House(self._erp, who, self._line, sessions, policy, settings.zone, OFFERED)
         self.lookups = CallerLookups(house, now=lambda: now, wait=_no_time)
 
     async def move_in(self) -> None:

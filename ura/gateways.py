@@ -61,17 +61,20 @@ class TryLater(NotTaken):
         self.maybe_taken = maybe_taken
 
 
+OFFERED = (SendChannel.WHATSAPP, SendChannel.SMS, SendChannel.EMAIL)  # to a caller, in this order
+
+
 def open_channels(settings: Settings) -> tuple[SendChannel, ...]:
     """The channels with a way out, in the order in which a caller is offered them; in development the demo inbox takes
     what has none."""
     if settings.environment == "development":
-        return (SendChannel.WHATSAPP, SendChannel.SMS, SendChannel.EMAIL)
+        return OFFERED
     ways = {
         SendChannel.WHATSAPP: bool(settings.whatsapp_token.get_secret_value()),
         SendChannel.SMS: bool(settings.sms_url or settings.zenvia_token.get_secret_value()),
         SendChannel.EMAIL: bool(settings.smtp_host),
     }
-    return tuple(channel for channel, there in ways.items() if there)
+    return tuple(channel for channel in OFFERED if ways[channel])
 
 
 def phone_channel(channels: Collection[SendChannel]) -> SendChannel:

@@ -1,5 +1,8 @@
-"""`prosa simulate` and `prosa flow check`, as typed in a terminal."""
+"""`prosa simulate` and `prosa flow check`, as typed in a terminal. And the README's stories, told by it."""
 
+import re
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ from ura.flows import documents
 from ura.flows.conduct import CallContext, CallResult
 from ura.flows.events import Started
 from ura.flows.facts import FIRST_FACTS
+from ura.prompts import load_all
+from ura.settings import ROOT
 
 app = Typer()
 app.command()(simulate)
@@ -87,3 +92,75 @@ def test_a_wrong_flow_gets_remedies(tmp_path: Path) -> None:
     assert code == 1
     assert "No fluxo 'meu', o nó 'a'" in output
     assert run(str(tmp_path / "none.yaml"), program=flow_commands)[0] == 1
+
+
+# --- the README's table of who rings
+
+
+def rings() -> dict[str, list[str]]:
+    """Story → number and keys, as the README has them."""
+    rows = re.findall(
+        r"^\| ([^|]+) \| (\+\d+) \| ([\d,]+|none) \| .+ \|$", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    return {story: ["--caller", number, "--keys", keys.replace("none", "")] for story, number, keys in rows}
+
+
+@cache
+def sentences() -> dict[str, str]:
+    return load_all(ROOT / "prompts")
+
+
+# What the README promises: what is heard, in this order, and what is written down; and what is not heard.
+ENDS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
+    "in order": (
+        ["identify.street", "identify.street_keys", "diagnose.good", "support.wifi.on", "support.solved_yes"],
+        ["support.restart.off", "visit.opened", "diagnose.blocked"],
+    ),
+    "blocked": (
+        ["diagnose.blocked", "unlock.confirm", "unlock.granted_day", "end.thanks", "operation=trust_unlock"],
+        ["invoices.found"],
+    ),
+    "overdue": (
+        [
+            *("identify.cpf", "identify.factor", "invoices.overdue", "invoices.amount"),
+            *("currency.reais", "currency.centavos", "send_invoice.email", "send_invoice.sent"),
+            *("stored: send_invoice", "email invoice: sent"),
+        ],
+        ["identify.not_found", "identify.factor_wrong", "invoices.failed"],
+    ),
+    "two contracts": (
+        ["identify.which", "contract_id=5", "sms invoice: sent"],
+        ["identify.cpf", "identify.factor"],
+    ),
+    "in an outage": (
+        [
+            *("outage.nearby", "outage.fibre_cut", "outage.estimate", "menu.main", "outage.again"),
+            *("outage.subscribed", "wants_news=True"),
+        ],
+        ["diagnose.good", "support.wifi.on", "support.restart.off"],
+    ),
+    "LOS": (
+        ["diagnose.los", "support.fiber_warning", "visit.opened", "visit.until", "operation=open_order"],
+        ["support.restart.off", "steps.solved"],
+    ),
+    "company": (["-> queue corporativo"], ["menu.main", "identify.street"]),
+}
+
+
+def test_every_story_of_the_readme_is_told_here() -> None:
+    assert rings().keys() == ENDS.keys()
+
+
+@pytest.mark.parametrize("story", ENDS)
+def test_the_keys_in_the_readme_end_as_it_tells(story: str) -> None:
+    heard, unheard = ENDS[story]
+
+    code, output = run("provedor", *rings()[story], "--now", "2026-11-23T10:00")
+
+    assert code == 0
+    rest = output
+    for each in heard:
+        words = sentences().get(each, each)
+        assert words in rest, f"{each} is not (in this order) in:\n{output}"
+        rest = rest.partition(words)[2]
+    assert [each for each in unheard if sentences()[each] in output] == []
