@@ -19,6 +19,7 @@ from ura import users
 from ura.db import Sessions
 from ura.errors import Unavailable
 from ura.protocol import Protocols
+from ura.second_copies import SecondCopies
 from ura.settings import Settings
 from ura.users import Actor, LoginLimits, Permission
 
@@ -36,6 +37,7 @@ class Wired:
     broadcaster: Broadcaster
     reader: Reader
     metrics: Metrics
+    second_copies: SecondCopies | None  # None: nobody is given a link
 
 
 def wired(request: Request) -> Wired:

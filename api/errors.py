@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import pages
 from ura.errors import UraError
+from ura.invoice_links import PATH
 from ura.users import TooManyAttempts
 
 log = structlog.get_logger(__name__)
@@ -88,7 +89,7 @@ async def _expected(request: Request, error: Exception) -> Response:
     if isinstance(error, TooManyAttempts):
         headers["Retry-After"] = str(error.retry_after_s)
     if error.http_status >= 500:
-        log.warning("request answered with trouble", path=request.url.path, code=error.code, detail=error.message)
+        log.warning("request answered with trouble", path=_place(request), code=error.code, detail=error.message)
     return _answer(request, error.http_status, error.code, error.message, headers=headers)
 
 
@@ -114,7 +115,7 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 async def _database_gone(request: Request, error: Exception) -> Response:
-    log.error("database did not answer", path=request.url.path, error=type(error).__name__)
+    log.error("database did not answer", path=_place(request), error=type(error).__name__)
     detail = "The database does not answer. Calls go on and are kept; try again in a moment."
     return _answer(request, 503, "database-unavailable", detail, headers={"Retry-After": "5"})
 
@@ -123,7 +124,7 @@ async def _unexpected(request: Request, error: Exception) -> Response:
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return await _database_gone(request, error)
     incident = uuid4().hex[:12]
-    log.error("unexpected error", path=request.url.path, incident=incident, exc_info=error)
+    log.error("unexpected error", path=_place(request), incident=incident, exc_info=error)
     detail = f"We failed, and have written down why under {incident}. Tell support that number."
     return _answer(request, 500, "internal-error", detail, incident=incident)
 
@@ -134,6 +135,12 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     for kind in DATABASE_GONE:
         app.add_exception_handler(kind, _database_gone)
+
+
+def _place(request: Request) -> str:
+    """The path, for the log. The end of a link in a message is a key, and is left out."""
+    path = request.url.path
+    return PATH if path.startswith(PATH) else path
 
 
 class LastResort:

@@ -44,13 +44,19 @@ from api.routes import (
     recordings,
     reference,
     reports,
+    second_copies,
     tickets,
     waiting_list,
 )
 from api.security import Guard
 from ura import logs, settings
-from ura.db import make_engine, make_sessions
+from ura.adapters import erp as erp_adapters
+from ura.crypto import Keyring
+from ura.db import Sessions, make_engine, make_sessions
+from ura.erp import Erp
+from ura.invoice_links import InvoiceLinks
 from ura.protocol import Protocols
+from ura.second_copies import SecondCopies
 from ura.settings import Settings
 from ura.users import LoginLimits
 
@@ -74,6 +80,8 @@ def build(config: Settings) -> FastAPI:
     engine = make_engine(config.db_url)
     sessions = make_sessions(engine)
     reader = Reader(sessions, config)
+    # Only the links of text messages ask the provider's system here.
+    erp = erp_adapters.from_settings(config, sessions) if config.public_url else None
     wired = Wired(
         settings=config,
         sessions=sessions,
@@ -82,6 +90,7 @@ def build(config: Settings) -> FastAPI:
         broadcaster=Broadcaster(reader),
         reader=reader,
         metrics=Metrics(config.state_dir),
+        second_copies=_second_copies(config, sessions, erp) if erp else None,
     )
 
     @asynccontextmanager
@@ -93,6 +102,8 @@ def build(config: Settings) -> FastAPI:
             reading.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await reading
+            if erp:
+                await erp.close()
             await engine.dispose()
 
     app = Documented(
@@ -131,12 +142,18 @@ def build(config: Settings) -> FastAPI:
     app.include_router(panel_waiting_list.router)
     app.include_router(health.metrics_router)
     app.include_router(hooks.router)
+    app.include_router(second_copies.router)
     app.add_api_route("/", _home, include_in_schema=False, dependencies=[Depends(OpenToAll("leads to the panel"))])
     app.mount("/static", KeptFiles(directory=pages.STATIC))
     app.add_middleware(errors.LastResort)
     app.add_middleware(Measure, metrics=wired.metrics)
     app.add_middleware(Guard)
     return app
+
+
+def _second_copies(config: Settings, sessions: Sessions, erp: Erp) -> SecondCopies:
+    links = InvoiceLinks(Keyring.of(config), config.public_url)
+    return SecondCopies(sessions, erp, links, payee=config.provider_name, zone=config.zone)
 
 
 async def _home(_request: Request) -> RedirectResponse:

@@ -5,7 +5,7 @@
     select(…).where(row.document_hash.in_(keyring.indexes(document)))
     keyring.open(row.document)
 
-Both keys come from PROSA_SECRET_KEY by HKDF. To change it: put the old value into PROSA_SECRET_KEYS_BEFORE, the new
+The keys come from PROSA_SECRET_KEY by HKDF. To change it: put the old value into PROSA_SECRET_KEYS_BEFORE, the new
 one into PROSA_SECRET_KEY, restart, run `prosa db reseal`, then take the old one away. Until then both open and search.
 """
 
@@ -27,6 +27,7 @@ from ura.errors import UraError
 from ura.settings import Settings
 
 INDEX_LENGTH = 32
+SIGNATURE_BYTES = 16
 _NONCE_BYTES, _NAME_BYTES = 12, 4
 _VERSION = "1"
 _ABOUT = b"prosa document"  # bound to every sealed text: it opens as nothing else
@@ -105,20 +106,34 @@ class Keyring:
         """Under every secret: rows that were not sealed anew yet are found, too."""
         return [key.index(text) for key in self._keys]
 
+    def sign(self, what: bytes) -> bytes:
+        """SIGNATURE_BYTES that nobody makes without the secret."""
+        return self._keys[0].sign(what)
+
+    def has_signed(self, what: bytes, signature: bytes) -> bool:
+        """Under any of the secrets: a link outlives their change."""
+        return any([hmac.compare_digest(key.sign(what), signature) for key in self._keys])
+
 
 @dataclass(frozen=True, slots=True)
 class _Key:
     name: str
     cipher: AESGCM
     secret_of_index: bytes
+    secret_of_signing: bytes
 
     @classmethod
     def of(cls, secret: str) -> Self:
         name = _derive(secret, "name", _NAME_BYTES).hex()
-        return cls(name, AESGCM(_derive(secret, "seal", 32)), _derive(secret, "index", 32))
+        return cls(
+            name, AESGCM(_derive(secret, "seal", 32)), _derive(secret, "index", 32), _derive(secret, "signing", 32)
+        )
 
     def index(self, text: str) -> str:
         return hmac.new(self.secret_of_index, text.encode(), sha256).hexdigest()[:INDEX_LENGTH]
+
+    def sign(self, what: bytes) -> bytes:
+        return hmac.new(self.secret_of_signing, what, sha256).digest()[:SIGNATURE_BYTES]
 
 
 def _derive(secret: str, purpose: str, length: int) -> bytes:

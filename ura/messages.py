@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from functools import cache
@@ -68,9 +68,15 @@ async def _nothing(_payload: Payload) -> InvoiceToSend:
     raise BadInput("nobody here can look an invoice up")
 
 
+def no_link(_message_id: str, _now: datetime) -> str:
+    """For an installation that browsers do not reach."""
+    return ""
+
+
 class Writer:
     """`contact`: the address that a payload's `contact` means, for messages that do not name theirs; `invoice`: what a
-    payload of kind `invoice` means. Both may raise BadInput (it is no longer there) or Unavailable (ask again)."""
+    payload of kind `invoice` means. Both may raise BadInput (it is no longer there) or Unavailable (ask again).
+    `link`: where the document of a message with that id can be opened; "" where it cannot."""
 
     def __init__(
         self,
@@ -80,6 +86,7 @@ class Writer:
         provider: str,
         contact: Callable[[Payload], Awaitable[str]] = _nobody,
         invoice: Callable[[Payload], Awaitable[InvoiceToSend]] = _nothing,
+        link: Callable[[str, datetime], str] = no_link,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._sessions = sessions
@@ -87,6 +94,7 @@ class Writer:
         self._provider = provider
         self._contact = contact
         self._invoice = invoice
+        self._link = link
         self._now = now
 
     async def __call__(self, message: OutboxMessage) -> Outgoing:
@@ -114,9 +122,16 @@ class Writer:
             case "erp_result":
                 return _erp_result(message.payload, self._zone)
             case "invoice":
-                return _invoice(await self._invoice(message.payload))
+                return _invoice(self._linked(message, await self._invoice(message.payload)))
             case _:
                 raise BadInput(f"no text for messages of kind {message.kind!r}")
+
+    def _linked(self, message: OutboxMessage, invoice: InvoiceToSend) -> InvoiceToSend:
+        """A text message carries no document: it gets a link to ours where the system has none of its own."""
+        carried = invoice.pdf and message.channel is not SendChannel.SMS
+        if invoice.link or carried:
+            return invoice
+        return replace(invoice, link=self._link(message.id, self._now()))
 
     def _outgoing(self, message: OutboxMessage, to: str, told: _Told) -> Outgoing:
         texts, lines = _yaml()["texts"], _yaml()["invoice_lines"]
@@ -208,8 +223,7 @@ def _invoice(invoice: InvoiceToSend) -> _Told:
     due = invoice.due_on.strftime(_yaml()["day"])
     files: tuple[Attachment, ...] = ()
     if invoice.pdf:
-        name = _yaml()["pdf_name"].format(due=invoice.due_on.isoformat())
-        files = (Attachment(name, "application/pdf", invoice.pdf),)
+        files = (Attachment(pdf_name(invoice.due_on), "application/pdf", invoice.pdf),)
     return _Told(
         "invoice",
         {"amount": reais(invoice.amount), "due": due, **parts},
@@ -244,6 +258,10 @@ def templates() -> dict[str, str]:
             numbers = {slot: f"{{{{{number}}}}}" for number, slot in enumerate(slots_of(text), 1)}
             made[TEMPLATE_PREFIX + name] = text.format(**numbers)
     return made
+
+
+def pdf_name(due_on: date) -> str:
+    return str(_yaml()["pdf_name"].format(due=due_on.isoformat()))
 
 
 def slots_of(text: str) -> list[str]:

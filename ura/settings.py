@@ -135,6 +135,9 @@ class Settings(BaseSettings):
     emergency_minutes: int = Field(default=240, ge=1, le=1440, description="so long an emergency is on, unless told")
     message_days: int = Field(default=90, ge=1, le=3650, description="so long what a message said is kept")
 
+    public_url: str = Field(
+        default="", description="where subscribers' browsers reach the API: https://ura.example; empty: no links"
+    )
     sms_url: str = Field(default="", description="any SMS gateway with an HTTP API; empty: none, or Zenvia")
     sms_headers: SecretStr = Field(default=SecretStr("{}"), description="JSON: name to value")
     sms_body: str = Field(default='{"id": "{id}", "to": "{to}", "text": "{text}"}', description="JSON or a=b&c=d")
@@ -193,7 +196,7 @@ class Settings(BaseSettings):
             raise ValueError('write JSON like {"Authorization": "Bearer …"}')
         return value
 
-    @field_validator("erp_url", "genieacs_url")
+    @field_validator("erp_url", "genieacs_url", "public_url")
     @classmethod
     def _is_guarded(cls, value: str) -> str:
         try:
@@ -226,6 +229,8 @@ class Settings(BaseSettings):
         wrong += self._missing_of_the_erp()
         if self.sms_url and self.zenvia_token:
             wrong.append("PROSA_SMS_URL and PROSA_ZENVIA_TOKEN are both set; choose one way for SMS")
+        if self.public_url and self.environment == "production" and not self.secret_key:
+            wrong.append("PROSA_PUBLIC_URL is set, but not PROSA_SECRET_KEY, which signs its links")
         if self.message_first_hour >= self.message_last_hour:
             wrong.append("PROSA_MESSAGE_FIRST_HOUR must be before PROSA_MESSAGE_LAST_HOUR")
         if wrong:

@@ -20,11 +20,13 @@ from ura.adapters.mail import Mail
 from ura.adapters.sms import HttpSms, SmsApi
 from ura.adapters.whatsapp import WhatsApp
 from ura.adapters.zenvia import Zenvia
-from ura.db import make_engine, make_sessions
+from ura.crypto import Keyring
+from ura.db import Sessions, make_engine, make_sessions
 from ura.erp import Erp, SendChannel
 from ura.gateways import Gateway, open_channels, phone_channel
+from ura.invoice_links import InvoiceLinks
 from ura.journal import Journal
-from ura.messages import InvoiceToSend, Payload, Writer
+from ura.messages import InvoiceToSend, Payload, Writer, no_link
 from ura.metrics import MetricsFile
 from ura.protocol import Protocols
 from worker.ami_events import BEAT_S, AmiEvents
@@ -73,6 +75,19 @@ async def _invoice(erp: Erp, config: settings.Settings, wanted: Payload) -> Invo
     return await invoice_documents.with_document(copy, erp, wanted, payee=config.provider_name, today=today)
 
 
+def make_writer(config: settings.Settings, sessions: Sessions, erp: Erp) -> Writer:
+    """What writes messages at the moment they go, from what the provider's system says then."""
+    links = InvoiceLinks(Keyring.of(config), config.public_url) if config.public_url else None
+    return Writer(
+        sessions,
+        zone=config.zone,
+        provider=config.provider_name,
+        contact=partial(contacts.find_address, erp),
+        invoice=partial(_invoice, erp, config),
+        link=links.make if links else no_link,
+    )
+
+
 async def serve(config: settings.Settings) -> None:
     """Until SIGTERM or SIGINT; then what lies in the journals is applied once more."""
     engine = make_engine(config.db_url)
@@ -84,14 +99,7 @@ async def serve(config: settings.Settings) -> None:
     requests = ErpRequests(sessions, erp, network)
     client = httpx.AsyncClient()
     hours = Hours(config.message_first_hour, config.message_last_hour, config.zone)
-    writer = Writer(
-        sessions,
-        zone=config.zone,
-        provider=config.provider_name,
-        contact=partial(contacts.find_address, erp),
-        invoice=partial(_invoice, erp, config),
-    )
-    deliveries = Deliveries(sessions, make_gateways(config, client), writer, hours)
+    deliveries = Deliveries(sessions, make_gateways(config, client), make_writer(config, sessions, erp), hours)
     wakes = {"message_queued": deliveries.wake, "erp_requested": requests.wake}
     housekeeping = Housekeeping(
         sessions,

@@ -17,7 +17,7 @@ from ura.users import GRANTS, Permission
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 # Whoever opens a route to everybody changes this list too, and is asked why.
-OPEN = {"/", "/api/v1/docs", "/api/v1/health", "/panel/login", "/metrics"}
+OPEN = {"/", "/2via/{token}", "/api/v1/docs", "/api/v1/health", "/panel/login", "/metrics"}
 
 
 def routes(app: FastAPI) -> list[RouteContext]:

@@ -2,7 +2,9 @@
 
 import re
 import shutil
-from datetime import date
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,9 @@ def database_url(sqlite_template: Path, tmp_path: Path) -> str:
     return f"sqlite+aiosqlite:///{file}"
 
 
-def writer(sessions: Sessions, invoice: InvoiceToSend = INVOICE) -> Writer:
+def writer(
+    sessions: Sessions, invoice: InvoiceToSend = INVOICE, link: Callable[[str, datetime], str] = messages.no_link
+) -> Writer:
     async def contact(_: Any) -> str:
         return "+5511955550103"
 
@@ -43,7 +47,15 @@ def writer(sessions: Sessions, invoice: InvoiceToSend = INVOICE) -> Writer:
         return invoice
 
     zone = ZoneInfo("America/Sao_Paulo")
-    return Writer(sessions, zone=zone, provider="Vale Verde", contact=contact, invoice=find, now=lambda: NOON)
+    return Writer(
+        sessions,
+        zone=zone,
+        provider="Vale Verde",
+        contact=contact,
+        invoice=find,
+        link=link,
+        now=lambda: NOON,
+    )
 
 
 async def write(
@@ -171,6 +183,27 @@ async def test_without_a_document_the_template_has_the_link_and_no_parameter_is_
     sent = await write(sessions, "invoice", {}, SendChannel.WHATSAPP, invoice=linked)
     assert sent.template == "prosa_invoice_link"
     assert sent.parameters == ("R$ 119,90", "10/12/2026", "não há", "não há", "https://erp.example/2via/1")
+
+
+OURS, THEIRS = "https://ura.example/2via/1", "https://erp.example/2via/1"
+
+
+@pytest.mark.parametrize(
+    ("channel", "invoice", "linked"),
+    [
+        (SendChannel.SMS, INVOICE, OURS),
+        (SendChannel.SMS, replace(INVOICE, link=THEIRS), THEIRS),
+        (SendChannel.EMAIL, INVOICE, ""),
+        (SendChannel.EMAIL, replace(INVOICE, pdf=b""), OURS),
+        (SendChannel.WHATSAPP, INVOICE, ""),
+        (SendChannel.WHATSAPP, replace(INVOICE, pdf=b""), OURS),
+    ],
+)
+async def test_what_carries_no_document_has_a_link_to_ours_unless_the_system_has_one(
+    sessions: Sessions, channel: SendChannel, invoice: InvoiceToSend, linked: str
+) -> None:
+    sent = await write(sessions, "invoice", {}, channel, invoice=invoice, link=lambda _id, _now: OURS)
+    assert [link for link in (OURS, THEIRS) if link in sent.text] == ([linked] if linked else [])
 
 
 async def test_an_invoice_by_mail_has_a_subject_and_the_document(sessions: Sessions) -> None:

@@ -79,12 +79,17 @@ def test_every_rule_belongs_to_a_block_that_is_tried() -> None:
     assert untried == {("sms_refused_words", "sms_status_path"), ("sms_unknown_words", "sms_status_path")}
 
 
-@pytest.mark.parametrize("name", ["erp_url", "genieacs_url"])
+@pytest.mark.parametrize("name", ["erp_url", "genieacs_url", "public_url"])
 @pytest.mark.parametrize("address", ["provedor.example", "http://provedor.example", "https://u:p@provedor.example"])
 def test_an_address_that_would_send_passwords_in_the_open_is_named(name: str, address: str) -> None:
     said = refused(**{**WHOLE["sgp"], name: address})
     assert said.startswith(f"PROSA_{name.upper()}: an address ")
     assert address not in said
+
+
+def test_links_are_signed_in_production_with_a_secret_that_somebody_chose() -> None:
+    said = refused(environment="production", public_url="https://ura.provedor.example")
+    assert said == "PROSA_PUBLIC_URL is set, but not PROSA_SECRET_KEY, which signs its links"
 
 
 @pytest.mark.parametrize("address", ["sqlite:///radius.db", "mysql://prosa:word@host/radius", "radius"])
