@@ -12,6 +12,7 @@ import resource
 import signal
 import socket
 import sys
+import threading
 import time
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -197,8 +198,11 @@ def warm_up(settings: Settings, engine: AsyncEngine) -> None:
 async def _read_flows(settings: Settings, engine: AsyncEngine) -> None:
     """The flows in force are compiled once, and `engine` keeps the statements that it made; it does not stay
     connected. With the database away, and after two seconds, without."""
+    before = set(threading.enumerate())
     await PublishedFlows(make_sessions(engine), settings.flows_dir).refresh()
     await engine.dispose()
+    for thread in set(threading.enumerate()) - before:  # a connection's, which tells this loop when it ends
+        await asyncio.to_thread(thread.join, CLOSE_S)
 
 
 def main() -> int:

@@ -135,7 +135,7 @@ def test_a_corporate_call_has_one_protocol_however_often_it_is_told_of(apart: Fo
 
 
 def test_a_disk_that_gives_no_protocol_costs_no_record(apart: Followed) -> None:
-    (apart.folder / "protocol").rmdir()
+    (apart.folder / "protocol").write_text("a file where the folder should be")
     apart.events.take(CorporateCall("prosa-1.1", "11987654321", "551133330003", AT))
     assert [record.data["protocol"] for record in apart.records()] == [""]
 
