@@ -116,7 +116,7 @@ class DemoHouse:
                 if isinstance(result, ErpUnavailable):
                     await erp_requests.put_off(session, request, result, now=self._now)
                 else:
-                    await erp_requests.settle(session, request, result, now=self._now)
+                    await erp_requests.settle(session, request, result, now=self._now, source=self._erp.name)
 
     async def _send(self) -> None:
         async with self._sessions.begin() as session:

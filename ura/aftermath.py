@@ -1,7 +1,7 @@
 """What came of a call: the tickets, wishes, contact, recordings, messages and answers that it left."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import select
@@ -15,6 +15,7 @@ from ura.models import (
     Lead,
     Neighbourhood,
     OutboxMessage,
+    PaymentPromise,
     Plan,
     Recording,
     StepAnswer,
@@ -25,10 +26,12 @@ from ura.models import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aftermath:
-    """In the order in which they came about. `lead_place` and `lead_plan` are names, "" when nothing was chosen."""
+    """In the order in which they came about. `promises`: what became of the wishes that were accepted promises, by the
+    wish. `lead_place` and `lead_plan` are names, "" when nothing was chosen."""
 
     tickets: Sequence[Ticket] = ()
     requests: Sequence[ErpRequest] = ()
+    promises: Mapping[str, PaymentPromise] = field(default_factory=dict)
     lead: Lead | None = None
     lead_place: str = ""
     lead_plan: str = ""
@@ -60,10 +63,13 @@ async def of_call(session: AsyncSession, call_id: str) -> Aftermath:
         return (await session.scalars(select(table).where(table.call_id == call_id).order_by(*order))).all()
 
     leads = await found(Lead, Lead.created_at)
+    requests = await found(ErpRequest, ErpRequest.created_at, ErpRequest.id)
+    made = select(PaymentPromise).where(PaymentPromise.id.in_([request.id for request in requests]))
     place, plan = await _chosen(session, leads[0]) if leads else ("", "")
     return Aftermath(
         tickets=await found(Ticket, Ticket.opened_at, Ticket.id),
-        requests=await found(ErpRequest, ErpRequest.created_at, ErpRequest.id),
+        requests=requests,
+        promises={promise.id: promise for promise in await session.scalars(made)} if requests else {},
         lead=leads[0] if leads else None,
         lead_place=place,
         lead_plan=plan,

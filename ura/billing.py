@@ -23,6 +23,7 @@ from ura.models import (
     Category,
     Dispute,
     PaymentPromise,
+    PromiseOutcome,
     SurveyAnswer,
     Ticket,
     TicketStatus,
@@ -40,15 +41,18 @@ _WANTED_SOMETHING_ELSE = (Category.SALES, Category.FALLBACK, Category.MESSAGE)
 @dataclass(frozen=True, slots=True)
 class Policy:
     """`oldest_debt_days`: who owes since longer is not unlocked in trust. `promise_days`: how far ahead a promise may
-    be."""
+    be. `broken_promise_days`: so long after the day of a broken one a person agrees on the next."""
 
     unlock_days: int = 3
     oldest_debt_days: int = 60
     promise_days: int = 10
+    broken_promise_days: int = 30
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        return cls(settings.unlock_days, settings.unlock_oldest_debt_days, settings.promise_days)
+        return cls(
+            settings.unlock_days, settings.unlock_oldest_debt_days, settings.promise_days, settings.broken_promise_days
+        )
 
 
 # -- invoices
@@ -205,6 +209,22 @@ def promise_fault(
     if on > today + timedelta(days=policy.promise_days):
         return PromiseFault.TOO_FAR
     return PromiseFault.OPEN_ALREADY if others else None
+
+
+def cleared_by(on_day: date) -> date:
+    """The last day on which a payment of that day may become known: a boleto is cleared on the next bank day."""
+    return pay_by(pay_by(on_day) + timedelta(days=1))
+
+
+async def may_promise(session: AsyncSession, *, source: str, contract_ref: str, today: date, policy: Policy) -> bool:
+    """Not who broke a promise a short while ago: a person agrees on the next day."""
+    query = select(PaymentPromise.id).where(
+        PaymentPromise.source == source,
+        PaymentPromise.contract_ref == contract_ref,
+        PaymentPromise.outcome == PromiseOutcome.BROKEN,
+        PaymentPromise.on_day >= today - timedelta(days=policy.broken_promise_days),
+    )
+    return await session.scalar(query.limit(1)) is None
 
 
 async def open_promises(

@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import events, outbox, summaries, tickets, upsert
+from ura import billing, events, outbox, summaries, tickets, upsert
 from ura.claims import Claims
 from ura.erp import Contract, Erp, ErpUnavailable, Invoice, Reply, SendChannel, UnlockVerdict, Unsupported
 from ura.errors import BadInput
@@ -64,14 +64,18 @@ async def release_stale(session: AsyncSession, *, claimed_before: datetime, now:
     return await _CLAIMS.release_stale(session, claimed_before=claimed_before, now=now)
 
 
-async def settle(session: AsyncSession, request: ErpRequest, result: dict[str, Json], *, now: datetime) -> bool:
-    """The ERP has spoken. In the call that is heard; afterwards that it cannot do this at all is work for a person, and
-    so is a refusal that no message can tell."""
+async def settle(
+    session: AsyncSession, request: ErpRequest, result: dict[str, Json], *, now: datetime, source: str
+) -> bool:
+    """The ERP, `source`, has spoken. In the call that is heard; afterwards that it cannot do this at all is work for a
+    person, and so is a refusal that no message can tell."""
     mine = await _CLAIMS.settle(
         session, request, state=ErpRequestState.DONE, result=result, settled_at=now, last_error=""
     )
     if mine:
         await _tell(session, request, result, now=now)
+        if request.operation is Operation.PROMISE and result.get("accepted"):
+            await _keep_promise(session, request, result, source=source)
         if now - request.created_at >= CALL_WAITS:
             if result.get("unsupported"):
                 await _hand_to_a_person(session, request, summaries.unfinished(request, maybe_done=False), now=now)
@@ -105,6 +109,19 @@ async def fail(
         if request.operation not in ONCE:  # the call itself goes on to a person
             await _hand_to_a_person(session, request, summaries.unfinished(request, maybe_done=maybe_done), now=now)
     return mine
+
+
+async def _keep_promise(session: AsyncSession, request: ErpRequest, result: dict[str, Json], *, source: str) -> None:
+    """Whichever system accepted it: ura/promises.py reminds of it and sees whether it was kept."""
+    row = {
+        "id": request.id,
+        "source": source,
+        "contract_ref": str(request.args["contract_id"]),
+        "on_day": date.fromisoformat(result["on"]),
+        "made_at": request.created_at,
+        "reference": str(result.get("reference") or "")[:40],
+    }
+    await billing.add_promises(session, [row])
 
 
 def _refused(operation: Operation, result: dict[str, Json]) -> bool:

@@ -68,6 +68,10 @@ async def _nothing(_payload: Payload) -> InvoiceToSend:
     raise BadInput("nobody here can look an invoice up")
 
 
+async def _never(_payload: Payload) -> bool:
+    return False
+
+
 def no_link(_message_id: str, _now: datetime) -> str:
     """For an installation that browsers do not reach."""
     return ""
@@ -76,7 +80,8 @@ def no_link(_message_id: str, _now: datetime) -> str:
 class Writer:
     """`contact`: the address that a payload's `contact` means, for messages that do not name theirs; `invoice`: what a
     payload of kind `invoice` means. Both may raise BadInput (it is no longer there) or Unavailable (ask again).
-    `link`: where the document of a message with that id can be opened; "" where it cannot."""
+    `link`: where the document of a message with that id can be opened; "" where it cannot. `owed`: is what the payload
+    of a reminder speaks of still to be paid? It may raise Unavailable, too."""
 
     def __init__(
         self,
@@ -87,6 +92,7 @@ class Writer:
         contact: Callable[[Payload], Awaitable[str]] = _nobody,
         invoice: Callable[[Payload], Awaitable[InvoiceToSend]] = _nothing,
         link: Callable[[str, datetime], str] = no_link,
+        owed: Callable[[Payload], Awaitable[bool]] = _never,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._sessions = sessions
@@ -95,6 +101,7 @@ class Writer:
         self._contact = contact
         self._invoice = invoice
         self._link = link
+        self._owed = owed
         self._now = now
 
     async def __call__(self, message: OutboxMessage) -> Outgoing:
@@ -121,10 +128,18 @@ class Writer:
                 return _outage(message.kind, outage, self._zone, self._now())
             case "erp_result":
                 return _erp_result(message.payload, self._zone)
+            case "promise_reminder":
+                return await self._reminder(message.payload)
             case "invoice":
                 return _invoice(self._linked(message, await self._invoice(message.payload)))
             case _:
                 raise BadInput(f"no text for messages of kind {message.kind!r}")
+
+    async def _reminder(self, payload: Payload) -> _Told:
+        on = date.fromisoformat(payload["on"])
+        if self._now().astimezone(self._zone).date() > on or not await self._owed(payload):
+            raise BadInput("there is nothing to remind of any more")
+        return _Told("promise_reminder", {"on": on.strftime(_yaml()["day"]), "protocol": payload["protocol"]})
 
     def _linked(self, message: OutboxMessage, invoice: InvoiceToSend) -> InvoiceToSend:
         """A text message carries no document: it gets a link to ours where the system has none of its own."""

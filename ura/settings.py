@@ -65,6 +65,7 @@ class Settings(BaseSettings):
     unlock_days: int = Field(default=3, ge=1, le=30, description="a trust unlock lasts so long")
     unlock_oldest_debt_days: int = Field(default=60, ge=1, description="older debts: no trust unlock")
     promise_days: int = Field(default=10, ge=1, le=60, description="a promise of payment may be so far ahead")
+    broken_promise_days: int = Field(default=30, ge=0, le=365, description="after a broken one a person agrees")
 
     sip_host: str = "127.0.0.1"
     sip_port: int = 5060

@@ -126,7 +126,7 @@ class ErpRequests:
                         case BadInput():
                             await erp_requests.fail(session, request, error=outcome.message, now=now)
                         case _:
-                            await erp_requests.settle(session, request, outcome, now=now)
+                            await erp_requests.settle(session, request, outcome, now=now, source=self._erp.name)
                 return
             except Exception as trouble:
                 if pause_s is None or not database_is_away(trouble):

@@ -10,7 +10,7 @@ import httpx
 import structlog
 import uvloop
 
-from ura import contacts, health, invoice_copies, invoice_documents, logs, settings
+from ura import contacts, health, invoice_copies, invoice_documents, logs, promises, settings
 from ura.adapters import erp as erp_adapters
 from ura.adapters import network as network_adapters
 from ura.adapters.ami import Ami
@@ -35,6 +35,7 @@ from worker.deliveries import Deliveries, Hours
 from worker.erp_requests import ErpRequests
 from worker.notices import Notices
 from worker.projector import Projector
+from worker.promises import Promises
 from worker.recovery import Recovering
 from worker.sales import Sales
 from worker.schedules import Housekeeping, every, render_waiting_names
@@ -85,6 +86,7 @@ def make_writer(config: settings.Settings, sessions: Sessions, erp: Erp) -> Writ
         contact=partial(contacts.find_address, erp),
         invoice=partial(_invoice, erp, config),
         link=links.make if links else no_link,
+        owed=partial(promises.still_owed, sessions, erp, zone=config.zone),
     )
 
 
@@ -99,13 +101,14 @@ async def serve(config: settings.Settings) -> None:
     requests = ErpRequests(sessions, erp, network)
     client = httpx.AsyncClient()
     hours = Hours(config.message_first_hour, config.message_last_hour, config.zone)
+    by_phone = phone_channel(open_channels(config))
     deliveries = Deliveries(sessions, make_gateways(config, client), make_writer(config, sessions, erp), hours)
     wakes = {"message_queued": deliveries.wake, "erp_requested": requests.wake}
     housekeeping = Housekeeping(
         sessions,
         message_days=config.message_days,
         inbox_dir=config.inbox_dir,
-        news_by=phone_channel(open_channels(config)),
+        news_by=by_phone,
     )
     projector = Projector(config.journal_dir, sessions, wakes)
     stop = asyncio.Event()
@@ -127,10 +130,11 @@ async def serve(config: settings.Settings) -> None:
         deliveries.run(),
         requests.run(),
         Notices(sessions, erp).run(),
+        Promises(sessions, erp, zone=config.zone, may_ring=hours.open_at, by=by_phone).run(),
         ami.run(),
         housekeeping.run(),
         Announcements(sessions, config.rendered_dir, render_at_once).run(),
-        Recovering(sessions, may_ring=hours.open_at, by=phone_channel(open_channels(config))).run(),
+        Recovering(sessions, may_ring=hours.open_at, by=by_phone).run(),
         render_waiting_names(config),
         Sales(sessions, config).run(),
         every(BEAT_S, partial(beat, "worker")),

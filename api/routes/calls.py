@@ -1,6 +1,6 @@
 """Calls, and the path of each through its flow."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -25,6 +25,7 @@ from ura.models import (
     OutboxState,
     Outcome,
     Problem,
+    PromiseOutcome,
     StepResult,
     TicketStatus,
 )
@@ -113,6 +114,12 @@ class CallbackAnswer(Answer):
     done_at: datetime | None
 
 
+class PromiseAnswer(Answer):
+    on_day: date
+    reminded_at: datetime | None
+    outcome: PromiseOutcome | None
+
+
 class WishAnswer(Answer):
     """What the provider's system was asked to do for the caller."""
 
@@ -123,6 +130,7 @@ class WishAnswer(Answer):
     maybe_done: bool
     created_at: datetime
     settled_at: datetime | None
+    promise: PromiseAnswer | None = None
 
 
 class FirstAidAnswer(Answer):
@@ -223,7 +231,10 @@ def _left(actor: Actor, left: Aftermath) -> dict[str, Any]:
             )
             for ticket in left.tickets
         ],
-        "requests": [WishAnswer.model_validate(each) for each in left.requests],
+        "requests": [
+            WishAnswer.model_validate(each).model_copy(update={"promise": _promise(left, each.id)})
+            for each in left.requests
+        ],
         "lead": LeadLink(id=left.lead.id, href=f"/api/v1/leads/{left.lead.id}", status=left.lead.status)
         if left.lead and actor.may(Permission.LEADS_READ)
         else None,
@@ -242,6 +253,11 @@ def _left(actor: Actor, left: Aftermath) -> dict[str, Any]:
         "first_aid": [FirstAidAnswer.model_validate(answer) for answer in left.step_answers],
         "survey": [SurveyReply.model_validate(answer) for answer in left.survey_answers],
     }
+
+
+def _promise(left: Aftermath, request_id: str) -> PromiseAnswer | None:
+    found = left.promises.get(request_id)
+    return PromiseAnswer.model_validate(found) if found else None
 
 
 def audio_of(recording_id: str) -> str:

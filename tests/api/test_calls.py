@@ -1,10 +1,13 @@
 """Calls through the API: found, paged, told with their path, numbers masked."""
 
+from datetime import UTC, date, datetime
+
 import pytest
 
 from tests.api.conftest import Client
-from tests.api.records import CALLER, DID, closed, left, new_id, opened, walked, write, write_line
+from tests.api.records import CALLER, DID, closed, left, moment, new_id, opened, record, walked, write, write_line
 from ura.db import Sessions
+from ura.models import PaymentPromise, PromiseOutcome
 
 CALLS = "/api/v1/calls"
 
@@ -87,10 +90,26 @@ async def test_one_call_links_all_that_came_of_it(sessions: Sessions, program: C
         assert (callback["queue"], callback["phone"], callback["state"]) == ("l1", CALLER, "waiting")
         [wish] = call["requests"]
         assert (wish["operation"], wish["state"], wish["settled_at"]) == ("trust_unlock", "queued", None)
+        assert wish["promise"] is None
         assert {each["step"]: each["answer"] for each in call["first_aid"]} == {"power": "done", "outlet": "not_done"}
         assert call["survey"] == [{"question": "csat", "value": "5"}]
         nothing = (await client.get(f"{CALLS}/{other}")).json()
         assert not any(nothing[name] for name in ("tickets", "lead", "recordings", "messages", "callbacks"))
+
+
+async def test_a_broken_promise_is_seen_at_its_call(sessions: Sessions, program: Client) -> None:
+    call_id, request_id = new_id(), new_id()
+    args = {"contract_id": "7", "on": "2026-11-27"}
+    wish = {"call_id": call_id, "request_id": request_id, "operation": "promise", "args": args}
+    await write(sessions, opened(call_id), record("erp_requested", at=moment(5), **wish))
+    now = datetime.now(UTC)
+    async with sessions.begin() as session:
+        what = {"source": "sgp", "contract_ref": "7", "on_day": date(2026, 11, 27), "made_at": now}
+        session.add(PaymentPromise(id=request_id, reminded_at=now, outcome=PromiseOutcome.BROKEN, **what))
+    async with program("calls:read") as client:
+        [told] = (await client.get(f"{CALLS}/{call_id}")).json()["requests"]
+    assert (told["promise"]["on_day"], told["promise"]["outcome"]) == ("2026-11-27", "broken")
+    assert told["promise"]["reminded_at"] is not None
 
 
 async def test_what_came_of_a_call_is_masked_like_the_call(sessions: Sessions, program: Client) -> None:

@@ -46,6 +46,9 @@ def writer(
     async def find(_: Any) -> InvoiceToSend:
         return invoice
 
+    async def owed(reminder: Any) -> bool:
+        return not reminder.get("paid")
+
     zone = ZoneInfo("America/Sao_Paulo")
     return Writer(
         sessions,
@@ -54,6 +57,7 @@ def writer(
         contact=contact,
         invoice=find,
         link=link,
+        owed=owed,
         now=lambda: NOON,
     )
 
@@ -79,6 +83,7 @@ SHORT: dict[str, tuple[str, dict[str, Any]]] = {
     "granted now": ("erp_result", erp_result("trust_unlock", {"verdict": "granted", "until": None})),
     "promise": ("erp_result", erp_result("promise", {"accepted": True, "on": "2026-12-01"})),
     "no promise": ("erp_result", erp_result("promise", {"accepted": False, "on": "2026-12-01"})),
+    "reminder": ("promise_reminder", {"on": "2026-11-23", "protocol": PROTOCOL}),
     "ticket": ("erp_result", erp_result("open_ticket", {"reference": "OS-123456"})),
     "note": ("erp_result", erp_result("add_note", {"reference": "OS-123456"})),
     "order": ("erp_result", erp_result("open_order", {"reference": "OS-123456"})),
@@ -227,6 +232,8 @@ async def test_a_contact_is_looked_up_only_when_the_message_names_no_address(ses
         ("proof", {"category": "cancellation"}),
         ("proof", {"category": "cancellation", "protocol": "1", "at": "noon"}),
         ("protocol", {}),
+        ("promise_reminder", {"on": "2026-11-22", "protocol": PROTOCOL}),  # the day is over
+        ("promise_reminder", {"on": "2026-11-27", "protocol": PROTOCOL, "paid": True}),
         ("erp_result", {"operation": "dance", "result": {"ok": True}, "protocol": "1"}),
         ("erp_result", {"operation": "trust_unlock", "result": {"verdict": "perhaps"}, "protocol": "1"}),
     ],

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from ura import billing, boleto, invoice_copies, network, outages
 from ura.caller_lookups.callers import Args, Callers, Json
 from ura.erp import Contract, ErpUnavailable, SessionState, Unsupported
@@ -45,9 +47,18 @@ async def may_unlock(callers: Callers, args: Args) -> dict[str, Json]:
 
 
 async def promise_days(callers: Callers, args: Args) -> dict[str, Json]:
-    if not callers.house.erp.takes_promises:
+    async with callers.house.sessions() as session:
+        may = await _may_promise(callers, session, str(args["contract_id"]))
+    if not may:
         return {"unsupported": True, "days": []}
     return {"days": [day.isoformat() for day in billing.promise_days(callers.today(), callers.house.policy)]}
+
+
+async def _may_promise(callers: Callers, session: AsyncSession, contract_id: str) -> bool:
+    erp, policy = callers.house.erp, callers.house.policy
+    return erp.takes_promises and await billing.may_promise(
+        session, source=erp.name, contract_ref=contract_id, today=callers.today(), policy=policy
+    )
 
 
 async def service_first(callers: Callers, args: Args) -> dict[str, Json]:
@@ -65,7 +76,8 @@ async def service_first(callers: Callers, args: Args) -> dict[str, Json]:
             now=now,
             but_call=str(args.get("call_id") or ""),
         )
-    return {"matter": found[0].value if found else "", "promises": callers.house.erp.takes_promises}
+        promises = await _may_promise(callers, session, contract.id)
+    return {"matter": found[0].value if found else "", "promises": promises}
 
 
 async def _open_tickets(callers: Callers, contract_id: str) -> int:

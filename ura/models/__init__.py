@@ -30,7 +30,7 @@ from ura.models.opt_out import OptOut
 from ura.models.outage import Cause, Outage, OutageScope
 from ura.models.outage_call import OutageCall
 from ura.models.outbox import OutboxMessage, OutboxState, Problem
-from ura.models.payment_promise import PaymentPromise
+from ura.models.payment_promise import PaymentPromise, PromiseOutcome
 from ura.models.plan import Audience, Plan
 from ura.models.plan_offer import PlanOffer
 from ura.models.priority_number import PriorityNumber
@@ -104,6 +104,7 @@ __all__ = [
     "PlanOffer",
     "PriorityNumber",
     "Problem",
+    "PromiseOutcome",
     "Prompt",
     "PromptKind",
     "Queue",

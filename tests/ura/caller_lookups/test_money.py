@@ -9,6 +9,7 @@ from tests.ura.caller_lookups.world import CELIA, HELENA, IVONE, OTAVIO, World, 
 from ura.db import Sessions
 from ura.erp import OutageNotice
 from ura.errors import Unavailable
+from ura.models import PaymentPromise, PromiseOutcome
 from ura.outages import Scope
 from ura.projection import apply
 
@@ -61,6 +62,19 @@ async def test_days_of_a_promise_are_days_of_the_policy(world: World) -> None:
     world.erp.cannot = {"promise"}
     assert await world.ask("promise_days", await world.known(HELENA)) == {"unsupported": True, "days": []}
     assert (await world.ask("service_first", await world.known(HELENA)))["promises"] is False
+
+
+async def test_who_broke_a_promise_is_offered_no_day_and_led_to_a_person(world: World, sessions: Sessions) -> None:
+    args = await world.known(CELIA)
+    broken = {"source": "fake", "contract_ref": args["contract_id"], "outcome": PromiseOutcome.BROKEN}
+    async with sessions.begin() as session:
+        day = NOON.date() - timedelta(days=4)
+        session.add(PaymentPromise(id=make_id(), on_day=day, made_at=NOON - timedelta(days=9), **broken))
+    assert await world.ask("promise_days", args) == {"unsupported": True, "days": []}
+    assert (await world.ask("service_first", args))["promises"] is False
+    world.now += timedelta(days=27)
+    assert len((await world.ask("promise_days", args))["days"]) == 3
+    assert (await world.ask("service_first", args))["promises"] is True
 
 
 async def test_only_channels_with_a_gateway_are_offered(sessions: Sessions) -> None:
