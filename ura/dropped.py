@@ -22,7 +22,7 @@ CALLBACK_QUEUE = "l1"
 RECOVERIES = UUID("0c6a3f52-7a0e-4d0b-9a55-3f5b1f6f2c90")
 DONE_SOMETHING = (Recovery.MESSAGE, Recovery.CALLBACK)
 CUTS_THE_LINE = (Operation.SESSION_RESET, Operation.REBOOT_CPE)
-BACK_WITHIN = timedelta(minutes=5)  # a device that restarts is back by then; later its line failed for another reason
+MISSED_WITHIN = timedelta(minutes=10)  # pjsip.conf, rtp_timeout: five minutes without a packet end a call
 
 
 async def note(session: AsyncSession, rows: Sequence[Row]) -> None:
@@ -96,7 +96,7 @@ async def _was_cut_by_us(session: AsyncSession, dropped: DroppedCall) -> bool:
     restarts = select(ErpRequest.id).where(
         ErpRequest.call_id == dropped.call_id,
         ErpRequest.operation.in_(CUTS_THE_LINE),
-        ErpRequest.created_at.between(dropped.at - BACK_WITHIN, dropped.at),
+        ErpRequest.created_at.between(dropped.at - MISSED_WITHIN, dropped.at),
     )
     return await session.scalar(restarts.limit(1)) is not None
 
