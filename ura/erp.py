@@ -252,6 +252,11 @@ class Erp(Protocol):
         """Known without asking: nobody is offered days on which nothing can be agreed."""
         ...
 
+    @property
+    def reboots_devices(self) -> bool:
+        """Known without asking, for the same reason."""
+        ...
+
     async def find_by_document(self, document: str) -> Reply[Subscriber | None]: ...
     async def find_by_phone(self, phone: str) -> Reply[tuple[Subscriber, ...]]:
         """Everybody with this number. A hint who calls, never a proof."""

@@ -56,6 +56,14 @@ class Signal(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Restart(StrEnum):
+    """What can be restarted from here."""
+
+    SESSION = "session"  # the router dials in anew, within seconds
+    DEVICE = "device"  # it starts anew, in a minute or two
+    NOTHING = ""
+
+
 @dataclass(frozen=True, slots=True)
 class SignalLimits:
     """dBm. At `watch` and above all is well; below `bad` a technician has to come."""
@@ -86,7 +94,8 @@ class OutageFacts:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """`sources`: who was asked → "answered", "unsupported", "unknown" or "failed"; for the ticket and the log."""
+    """`sources`: who was asked → "answered", "unsupported", "unknown" or "failed"; for the ticket and the log.
+    `restart`: what may be offered, whatever the verdict."""
 
     verdict: Verdict
     signal: Signal = Signal.UNKNOWN
@@ -94,6 +103,7 @@ class Diagnosis:
     since: datetime | None = None
     outage: OutageFacts | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
+    restart: Restart = Restart.NOTHING
 
 
 class KnowsOutages(Protocol):

@@ -1,6 +1,6 @@
 """Who is asked about a line, and who ends its session: put together from the settings."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from ura import network, outages
@@ -10,7 +10,7 @@ from ura.adapters.radius import RadiusReset
 from ura.db import Sessions
 from ura.erp import Contract, Erp, Reply, Unsupported
 from ura.errors import Unavailable
-from ura.network import OutageFacts, SignalLimits, Sources
+from ura.network import OutageFacts, Restart, SignalLimits, Sources
 from ura.settings import Settings
 
 NAME = "network"
@@ -29,10 +29,19 @@ class Network:
 
     async def diagnose(self, contract: Contract, *, as_of: datetime | None = None) -> network.Diagnosis:
         now = datetime.now(UTC)
-        return await network.diagnose(contract, self.sources, now=now, limits=self.limits, as_of=as_of)
+        found = await network.diagnose(contract, self.sources, now=now, limits=self.limits, as_of=as_of)
+        return replace(found, restart=self.restart_of(contract))
+
+    def restart_of(self, contract: Contract) -> Restart:
+        """What `reset` would do: the caller agrees to that, and to nothing else."""
+        if self.radius is not None and contract.access.login:
+            return Restart.SESSION
+        if self.erp.reboots_devices or (self.genieacs is not None and contract.access.onu):
+            return Restart.DEVICE
+        return Restart.NOTHING
 
     async def reset(self, contract: Contract, *, key: str) -> Reply[bool]:
-        if self.radius is not None:
+        if self.radius is not None and contract.access.login:
             return await self.radius.reset(contract, key=key)
         reply = await self.erp.reboot_cpe(contract, key=key)
         if isinstance(reply, Unsupported) and self.genieacs is not None:

@@ -20,6 +20,7 @@ async def diagnose(callers: Callers, args: Args) -> dict[str, Json]:
         "rx_dbm": found.rx_dbm,
         "since": callers.local(found.since),
         "sources": dict(found.sources),
+        "restart": found.restart.value,
         "outage": _outage(callers, found.outage),
     }
 

@@ -154,6 +154,8 @@ class HearOutage(BaseNode):
 class SessionWording(Wording):
     consent: PromptKey = "session.consent"  # "Posso reiniciar a sua conexão daqui? …  Sim, um. Não, dois."
     waiting: PromptKey = "session.waiting"  # "Reiniciando. Vou esperar ela voltar."
+    consent_device: PromptKey = "session.consent_device"  # "Posso reiniciar o seu aparelho daqui? …"
+    waiting_device: PromptKey = "session.waiting_device"  # "… isso leva uns dois minutos."
 
 
 class SessionEdges(Part):
@@ -164,12 +166,15 @@ class SessionEdges(Part):
 
 
 class SessionReset(Declinable, AsksErp):
-    """Ends the contract's session in the network, if the caller agrees, and looks in the call whether it comes back."""
+    """Ends the contract's session in the network, if the caller agrees, and looks in the call whether it comes back.
+    Where only the device can be restarted (`diagnosis.restart` is `device`), that is what the caller is asked for, and
+    `recheck_device_s` how long it may take."""
 
     type: Literal["session_reset"] = "session_reset"
     wish: ClassVar[Wish | None] = Wish.SUPPORT
     wording: SessionWording = SessionWording()
     recheck_s: float = Field(default=30.0, ge=5, le=90)
+    recheck_device_s: float = Field(default=120.0, ge=30, le=180)
     on: SessionEdges
 
 

@@ -174,6 +174,7 @@ async def test_every_operation_is_answered_or_unsupported_with_source_and_age(an
     asks = await any_rig.asks()
     assert set(asks) == READS | CHANGES
     assert any_rig.erp.takes_promises == ("promise" in any_rig.can)
+    assert any_rig.erp.reboots_devices == ("reboot_cpe" in any_rig.can)
     for operation, ask in asks.items():
         if operation == "promise" and any_rig.control:  # the same contract has just been unlocked
             any_rig.reset()

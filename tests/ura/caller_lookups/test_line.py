@@ -10,7 +10,7 @@ from ura.adapters.erp.breaker import GuardedErp
 from ura.caller_lookups.callers import OUTAGES_KEPT
 from ura.db import Sessions
 from ura.errors import Unavailable
-from ura.network import Diagnosis, OutageFacts, Signal, Verdict
+from ura.network import Diagnosis, OutageFacts, Restart, Signal, Verdict
 from ura.outages import Scope
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -18,9 +18,8 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 async def test_a_diagnosis_is_told_with_the_outage_in_local_time(sessions: Sessions) -> None:
     facts = OutageFacts("o1", "fibre_cut", NOON, NOON + timedelta(hours=3))
-    world = World(
-        sessions, network=Network([Diagnosis(Verdict.OUTAGE, Signal.BAD, -28.5, None, facts, {"erp": "answered"})])
-    )
+    said = Diagnosis(Verdict.OUTAGE, Signal.BAD, -28.5, None, facts, {"erp": "answered"}, Restart.DEVICE)
+    world = World(sessions, network=Network([said]))
     found = await world.ask("diagnose", await world.known(IVONE))
     assert found == {
         "verdict": "outage",
@@ -28,6 +27,7 @@ async def test_a_diagnosis_is_told_with_the_outage_in_local_time(sessions: Sessi
         "rx_dbm": -28.5,
         "since": None,
         "sources": {"erp": "answered"},
+        "restart": "device",
         "outage": {"id": "o1", "cause_prompt": "outage.fibre_cut", "ends_at": "2026-11-23T15:00"},
     }
     world.mute = {"outage.fibre_cut"}

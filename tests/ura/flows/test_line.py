@@ -223,6 +223,17 @@ def test_a_session_is_reset_with_consent_and_looked_at_again() -> None:
     assert talk.prompts == ["say.online"]
 
 
+def test_where_only_the_device_can_be_restarted_the_caller_agrees_to_that_and_waits_longer() -> None:
+    node = {"type": "session_reset", "recheck_device_s": 90}
+    talk = at(node, "online", "offline", "declined", "failed", diagnosis={"restart": "device"})
+    assert talk.prompts == ["session.consent_device"]
+    reset_done(talk)
+    assert talk.effect == Play(("session.waiting_device",))
+    talk.played()
+    assert isinstance(talk.effect, Lookup)
+    assert (talk.effect.args, talk.effect.deadline_s) == (ABOUT | {"within_s": 90.0}, 91.0)
+
+
 @pytest.mark.parametrize(("state", "edge"), [("offline", "offline"), ("unknown", "failed"), (None, "failed")])
 def test_what_is_not_known_of_the_session_is_not_called_online(state: str | None, edge: str) -> None:
     talk = reset_done(resetting())

@@ -53,7 +53,7 @@ HOUSE = {  # where all is well
     "who_calls": {"subscriber": None, "contracts": []},
     "find_subscriber": {"subscriber": CELIA, "contracts": [HOME]},
     "check_factor": {"right": True},
-    "diagnose": {"verdict": "good"},
+    "diagnose": {"verdict": "good", "restart": "session"},
     "open_invoices": {"invoices": [OWED | {"id": "i1"}, OWED | {"id": "i2"}]},
     "targets": {"targets": [{"channel": "sms", "tail": "0101"}]},
     "message_state": {"state": "sent"},
@@ -86,7 +86,7 @@ ELSE = {  # and what it may say as well
     "check_factor": [{"right": False}],
     "diagnose": [
         {"verdict": verdict, "outage": OUTAGE if verdict == "outage" else None}
-        for verdict in ("blocked", "suspended", "outage", "los", "no_session", "weak", "unknown")
+        for verdict in ("blocked", "suspended", "outage", "los", "no_session", "weak", "unknown", "good")
     ],
     "open_invoices": [{"invoices": []}, {"unsupported": True}],
     "targets": [{"targets": []}],

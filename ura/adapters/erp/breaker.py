@@ -129,6 +129,10 @@ class GuardedErp:
         return self._erp.takes_promises
 
     @property
+    def reboots_devices(self) -> bool:
+        return self._erp.reboots_devices
+
+    @property
     def circuit(self) -> Circuit:
         if self._open_until is None:
             return Circuit.CLOSED

@@ -119,6 +119,7 @@ class LocalErp:
 
     name = NAME
     takes_promises = True
+    reboots_devices = False
 
     def __init__(
         self,

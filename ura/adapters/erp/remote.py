@@ -75,6 +75,10 @@ class RemoteErp:
     def takes_promises(self) -> bool:
         return type(self).promise is not RemoteErp.promise
 
+    @property
+    def reboots_devices(self) -> bool:
+        return type(self).reboot_cpe is not RemoteErp.reboot_cpe
+
     def unsupported(self, operation: str) -> Unsupported:
         return Unsupported(self.name, operation)
 

@@ -13,6 +13,7 @@ from ura.flows.events import ActDone, ActFailed, Event, LookupDone, LookupFailed
 from ura.flows.parts import BaseNode
 
 YES, NO = "1", "2"
+DEVICE = "device"
 PHONE_DIGITS = 11
 VERDICTS = ("blocked", "suspended", "outage", "los", "no_session", "weak", "good", "unknown")
 
@@ -152,15 +153,17 @@ def hear_outage(c: Cursor, node: Outage, event: Event) -> Move | None:
 
 
 def put_session(c: Cursor, node: SessionReset) -> Move:
+    words, is_device = node.wording, c.fact("diagnosis.restart") == DEVICE
     match c.phase:
         case "wished" | "waiting":
             return put_wish(c, node)
         case "told":
-            return Play((node.wording.waiting,))
+            return Play((words.waiting_device if is_device else words.waiting,))
         case "recheck":
-            args = about(c, within_s=node.recheck_s)
-            return Lookup("session_back", args, node.still, node.still, node.recheck_s + 1)
-    return c.ask(node, (node.wording.consent,)) if may(c, node) else c.to(node.on.failed)
+            within_s = node.recheck_device_s if is_device else node.recheck_s
+            return Lookup("session_back", about(c, within_s=within_s), node.still, node.still, within_s + 1)
+    asks = words.consent_device if is_device else words.consent
+    return c.ask(node, (asks,)) if may(c, node) else c.to(node.on.failed)
 
 
 def answer_session(c: Cursor, node: SessionReset, entry: str) -> Move | None:
