@@ -66,6 +66,8 @@ class Caller(OneAfterTheOther):
     waited_s: float = 0.0
     times: dict[str, float] = field(default_factory=dict)  # when each was heard first, silences not counted
     gone: bool = False
+    leaves_at: int = 0  # the line goes in the how-manieth thing that is said, counted from 1; 0: it stays
+    said: int = 0
 
     async def play(self, prompts: Sequence[str]) -> str:
         if self.keys and self.keys[0].startswith("!"):
@@ -107,10 +109,13 @@ class Caller(OneAfterTheOther):
     def _hear(self, prompts: Sequence[str]) -> None:
         if self.gone:
             raise HungUp
+        self.said += bool(prompts)
         for key in prompts:
             self.heard.append(self.names.get(key, key))
             self.times.setdefault(self.heard[-1], self.heard_s)
             self.heard_s += durations().get(key, 2.0)
+            if self.said == self.leaves_at:
+                self._leave()
 
 
 @dataclass
@@ -175,12 +180,13 @@ async def tell(
     call_id: str = "c" * 32,
     protocol: str = PROTOCOL,
     house: DemoHouse | None = None,
+    leaves_at: int = 0,
 ) -> Told:
     """One call from the greeting to its end. `queues_give_back`: how each queue in turn returns the caller. `house`:
     where the demo's people are known; without one the caller is a stranger."""
     provider = ExampleProvider(now=now, down=fails)
     names = provider.texts | {name_key(street): street for street in streets()}
-    person = Caller([entry.strip() for entry in keys.split(",")] if keys else [], names)
+    person = Caller([entry.strip() for entry in keys.split(",")] if keys else [], names, leaves_at=leaves_at)
     path = Trail()
     written = journal.Journal(folder / "journal", "test")
     this_call = ThisCall(call_id, protocol, caller)

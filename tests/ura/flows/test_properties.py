@@ -286,16 +286,22 @@ def test_a_hang_up_anywhere_closes_once_and_pays_what_is_owed(flow: CompiledFlow
     abandoned = state.facts.get("lead_status") == "interested" and state.facts.get("lead_id")
     over = state.mode is Mode.OVER
     owed = [each["args"]["status"] for each in state.owed if each["name"] == "save_lead"]
-    leads = []
+    others = [each["name"] for each in state.owed if each["name"] != "save_lead"]
+    others += ["save_steps"] if state.data.get("answers") else []
+    known = state.facts.get("ticket"), state.facts.get("callback")
+    leads, rest = [], []
     state, effect = step(flow, state, HungUp())
     while isinstance(effect, Act):
         leads += [effect.args["status"]] if effect.name == "save_lead" else []
+        rest += [effect.name] if effect.name != "save_lead" else []
         state, effect = step(flow, state, ActDone(effect.name, {}))
     assert isinstance(effect, EndCall)
     assert state.mode is Mode.OVER
     assert state.owed == () or over
     if not over:
         assert leads == owed + (["abandoned"] if abandoned else [])
+        assert rest == others  # no ticket and no callback that nobody asked for
+    assert (state.facts.get("ticket"), state.facts.get("callback")) == known
 
 
 @generous
