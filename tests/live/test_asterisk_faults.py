@@ -99,6 +99,15 @@ def queues(asterisk: Asterisk) -> list[str]:
     return [fields[6] for line in lines if (fields := line.split("!"))[5:6] == ["Queue"]]
 
 
+REFUSED = r"\[(C-[0-9a-f]+)\] res_agi\.c: Connecting to '[^']+' failed for url '[^']+/inbound': Connection refused"
+
+
+def refused(settings: Settings) -> set[str]:
+    """Asterisk's own ids of the calls of which its log says that nobody listens."""
+    log = settings.state_dir / "asterisk/log/messages.log"
+    return set(re.findall(REFUSED, log.read_text(errors="replace"))) if log.exists() else set()
+
+
 def spoke_s(call: Call, since: float | None) -> float:
     """Seconds from a moment until the first prompt heard."""
     first = min(call.moment(one.started_s) for one in call.hearings())
@@ -108,7 +117,8 @@ def spoke_s(call: Call, since: float | None) -> float:
 async def test_server_down_is_heard_at_once_and_leads_to_a_person(
     crowd: list[Caller], settings: Settings, sqlite_template: Path, tmp_path: Path
 ) -> None:
-    """R01, to the database."""
+    """R01, to the database, with a line about each call in Asterisk's log."""
+    before = refused(settings)
     calls = await all_dial(crowd, LANDLINE)
     for call in calls:
         await call.answered()
@@ -119,6 +129,7 @@ async def test_server_down_is_heard_at_once_and_leads_to_a_person(
         # Nobody is logged in: the queue gives the caller back, and the call ends with a promise.
         await call.heard("rescue.registered", "system.all_busy", timeout_s=30)
         await call.ended(30)
+    assert len(refused(settings) - before) == 20
     engine = make_engine(f"sqlite+aiosqlite:///{shutil.copyfile(sqlite_template, tmp_path / 'prosa.db')}")
     shutil.copytree(settings.journal_dir, tmp_path / "journal")
     projector = Projector(tmp_path / "journal", make_sessions(engine))
@@ -306,9 +317,9 @@ async def test_call_waits_hears_its_place_and_reaches_the_attendant(
         await phone.register("ramal-101", asterisks.attendant_secret(settings, "101"))
         first = await caller.dial(LANDLINE, from_="+5511987650001")
         ringing = await phone.incoming()
-        second = await caller.dial(LANDLINE, from_="+5511987650002")
         ringing.answer()
         await ringing.answered()
+        second = await caller.dial(LANDLINE, from_="+5511987650002")
         await second.heard("queue.you_are_next")
         await second.hang_up()
         await ringing.hang_up()

@@ -4,6 +4,7 @@ killed at once, again and again (R36); and a phone door whose queue of connectio
 import asyncio
 import os
 import random
+import re
 import signal
 import socket
 import sqlite3
@@ -217,6 +218,9 @@ async def test_a_full_queue_of_connections_is_left_after_two_seconds(tmp_path: P
             while "0 active channels" not in running.command("core show channels"):
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0.05)
+        log = (settings.state_dir / "asterisk/log/messages.log").read_text(errors="replace")
+        late = re.findall(r"FastAGI connection to '[^']*/inbound' timed out after MAX_AGI_CONNECT \(2000\)", log)
+        assert len(late) == len(calls)
     finally:
         for each in filling:
             each.close()
