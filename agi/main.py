@@ -41,7 +41,7 @@ from ura.db import make_engine, make_sessions
 from ura.emergency import Desk
 from ura.errors import Unavailable
 from ura.flows.published import PublishedFlows
-from ura.gateways import open_channels
+from ura.gateways import confirming, open_channels
 from ura.journal import Journal
 from ura.lookups import Lookups, either
 from ura.metrics import MetricsFile
@@ -85,6 +85,7 @@ async def serve(settings: Settings, engine: AsyncEngine, prompts: PromptIndex, s
             policy=Policy.of(settings),
             zone=settings.zone,
             channels=open_channels(settings),
+            confirming=confirming(settings),
             can_speak=prompts.can_play,
             want_name=WantedNames(settings.rendered_dir),
         )
@@ -201,8 +202,9 @@ async def _read_flows(settings: Settings, engine: AsyncEngine) -> None:
     before = set(threading.enumerate())
     await PublishedFlows(make_sessions(engine), settings.flows_dir).refresh()
     await engine.dispose()
-    for thread in set(threading.enumerate()) - before:  # a connection's, which tells this loop when it ends
-        await asyncio.to_thread(thread.join, CLOSE_S)
+    for thread in set(threading.enumerate()) - before:
+        if thread.daemon:  # a connection's, which tells this loop when it ends; the loop waits for its own
+            await asyncio.to_thread(thread.join, CLOSE_S)
 
 
 def main() -> int:
