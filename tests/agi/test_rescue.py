@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -105,6 +106,26 @@ def test_silence_leads_to_a_person_too_and_so_does_a_missing_prompt(run: Run) ->
     assert (
         run("menu", DID + "200 result=-1\n" + "200 result=0\n" + OK * 3)[1][-1] == 'SET VARIABLE "URA_RESULT" "queue"'
     )
+
+
+@pytest.mark.parametrize("key", [*"0123456789*#ABCD", "0123456789*#" * 20])
+@pytest.mark.parametrize(("mode", "prompts", "told"), [("menu", 2, 3), ("pressed", 1, 3), ("promise", 2, 1)])
+def test_keys_hammered_into_every_word_change_nothing(  # R25
+    run: Run, state: Path, mode: str, prompts: int, told: int, key: str
+) -> None:
+    """Each cuts what is said, and the call goes where silence would have taken it, recorded in the same way."""
+    Protocols(state / "protocol", 4).next(TODAY)
+    ways = []
+    for answer in ("", key):
+        code, asked = run(mode, DID + f"200 result={answer}\n" * prompts + OK * told)
+        ways.append(
+            (code, ["protocol" if "/protocol/" in line else re.sub("[0-9a-f]{32}", "id", line) for line in asked])
+        )
+    kinds = [record.kind for record in records(state)]
+    assert ways[0] == ways[1]
+    assert (ways[0][0], len(ways[0][1])) == (0, 1 + prompts + told)
+    assert kinds[: len(kinds) // 2] == kinds[len(kinds) // 2 :]
+    assert kinds[-1] == "call_closed"
 
 
 def test_a_call_that_the_server_knew_keeps_its_record_and_protocol(run: Run, state: Path) -> None:

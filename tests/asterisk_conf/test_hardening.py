@@ -98,6 +98,21 @@ def test_every_conversation_with_the_server_has_the_guards(steps: list[Step]) ->
     assert {("flow", "T"), ("max-wait", "T")} <= {(step.context, step.extension) for step in steps}
 
 
+def test_keys_hammered_into_what_the_dialplan_says_lead_nowhere(steps: list[Step]) -> None:
+    """R25, corporate callers and the rescue among them: a key cuts the words, and only the rescue asks which it was."""
+    said = [step for step in steps if step.application == "ControlPlayback"]
+    assert [step.arguments.rpartition(",")[2] for step in said] == ["0123456789*#"] * 2
+    assert {step.application for step in steps} & {"Background", "BackGround", "Read", "WaitExten"} == set()
+    assert {step.context for step in steps if re.fullmatch("[0-9*#A-D]|_.", step.extension)} == {"queue-keys"}
+    assert {step.context for step in steps if "${URA_KEY}" in step.arguments} == {"rescue"}
+    [corporate] = [
+        place
+        for place, step in enumerate(steps)
+        if step.context == "corporate" and step.application == "Gosub" and step.arguments.startswith("say,")
+    ]
+    assert [step.application for step in steps[corporate + 1 : corporate + 4]] == ["Set", "Set", "Goto"]
+
+
 def test_ami_account_can_do_what_the_worker_needs_and_nothing_else(etc: Path) -> None:
     """R58."""
     manager = sections(etc / "manager.conf")
