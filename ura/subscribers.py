@@ -92,6 +92,14 @@ class Checked:
     locked: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Somebody seemed to try out documents. `misses`: of all callers in the five minutes before; nobody's data."""
+
+    at: datetime
+    misses: int
+
+
 def utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -301,6 +309,17 @@ def current_contracts(contracts: tuple[Contract, ...]) -> tuple[Contract, ...]:
 async def forget_old_attempts(session: AsyncSession, *, now: datetime) -> None:
     """Older than KEPT: nobody counts them any more."""
     await session.execute(delete(IdentificationAttempt).where(IdentificationAttempt.at < now - KEPT))
+
+
+async def list_alarms(session: AsyncSession, *, now: datetime, limit: int = 10) -> list[Alarm]:
+    """The last ones, newest first, of as many days as tries are kept."""
+    query = (
+        select(AuditEntry.at, AuditEntry.detail)
+        .where(AuditEntry.at > now - KEPT, AuditEntry.action == ALARM)
+        .order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
+        .limit(limit)
+    )
+    return [Alarm(at, int(detail["misses"])) for at, detail in await session.execute(query)]
 
 
 def _found(reply: Reply[Subscriber | None] | None) -> Found:

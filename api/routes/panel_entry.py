@@ -1,4 +1,5 @@
-"""The panel's page of who comes in and how: the emergency, callers blocked for a while, numbers with priority."""
+"""The panel's page of who comes in and how: the emergency, callers blocked for a while, numbers with priority, and when
+somebody seemed to try out documents."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from api import pages
 from api.deps import Blocker, EntryReader, EntryWriter, SessionDep, WiredDep
 from api.routes import entry as routes
 from api.routes.entry import MOST_MINUTES, NewBlock, NewEmergency
-from ura import blocks, emergency, priority
+from ura import blocks, emergency, priority, subscribers
 from ura.errors import BadInput
 from ura.priority import NumberNotFound
 from ura.users import Permission
@@ -126,6 +127,7 @@ async def _page(
         has_pin=await emergency.has_pin(session),
         blocked=await blocks.list_current(session, now=now),
         numbers=await priority.list_numbers(session),
+        alarms=await subscribers.list_alarms(session, now=now),
         may_write=actor.may(Permission.ENTRY_WRITE),
         may_block=actor.may(Permission.CALLERS_BLOCK),
         minutes=minutes,

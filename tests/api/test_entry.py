@@ -1,5 +1,6 @@
 """Who comes in and how, through the API and the panel: who may, what is stored, what stands in the audit."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,7 +8,7 @@ from sqlalchemy import select
 
 from tests.api.conftest import Client
 from tests.factories import call_opened
-from ura import blocks, emergency
+from ura import audit, blocks, emergency, subscribers
 from ura.db import Sessions
 from ura.models import AuditEntry, Role
 from ura.projection import apply
@@ -112,6 +113,27 @@ async def test_attendants_block_and_nothing_more_and_technicians_not_even_that(p
     async with person(Role.TECHNICIAN) as client:
         assert (await client.get(EMERGENCY)).status_code == 403
         assert (await client.post(BLOCKS, json={"phone": "11987654321"})).status_code == 403
+
+
+async def test_the_page_shows_the_last_alarms_newest_first_and_says_when_there_was_none(
+    person: Client, sessions: Sessions
+) -> None:
+    async with person(Role.ATTENDANT) as client:
+        assert "Nenhum nos últimos 90 dias." in (await client.get("/panel/entry")).text
+        now = datetime.now(UTC)
+        async with sessions.begin() as session:
+            for ago, misses in ((91 * 24, 9900), *((hours, 9900 + hours) for hours in range(12, 0, -1))):
+                await audit.record(
+                    session,
+                    actor="identification",
+                    action=subscribers.ALARM,
+                    subject="attempt",
+                    detail={"misses": misses},
+                    at=now - timedelta(hours=ago),
+                )
+        page = (await client.get("/panel/entry")).text
+    assert re.findall(r">(99\d\d)<", page) == [str(9900 + hours) for hours in range(1, 11)]
+    assert "Nenhum nos últimos 90 dias." not in page
 
 
 @pytest.mark.usefixtures("two_calls")

@@ -220,6 +220,10 @@ async def test_a_burst_raises_one_alarm_in_five_minutes_and_then_stops_for_all(s
     alarms = [json.loads(line) for line in out.getvalue().splitlines() if "try out documents" in line]
     assert len(alarms) == 1
     assert alarms[0]["level"] == "error"
+    async with sessions() as session:
+        [shown] = await subscribers.list_alarms(session, now=house.now)
+        assert (shown.at, shown.misses) == (later(5), 6)
+        assert await subscribers.list_alarms(session, now=later(5) + subscribers.KEPT) == []
 
 
 async def test_what_is_tried_after_the_lock_is_kept_and_locks_nobody_else(sessions: Sessions) -> None:
