@@ -1,6 +1,6 @@
 """What a gateway of messages is asked, and how it can answer. The adapters in ura/adapters speak to the real ones."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
@@ -80,6 +80,16 @@ def open_channels(settings: Settings) -> tuple[SendChannel, ...]:
 def phone_channel(channels: Collection[SendChannel]) -> SendChannel:
     """How a telephone number is written to when nobody chose: the first way there is; without any it waits as SMS."""
     return next((channel for channel in channels if channel is not SendChannel.EMAIL), SendChannel.SMS)
+
+
+def confirming(settings: Settings) -> Mapping[str, bool]:
+    """The gateways, by name, whose yes only means that they have accepted a message. True: their webhook tells us when
+    it went out. A generic SMS gateway is one of them when it tells; else its yes is all that there will be."""
+    receipts = {
+        "zenvia": bool(settings.zenvia_hook_secret.get_secret_value()),
+        "whatsapp": bool(settings.whatsapp_app_secret.get_secret_value()),
+    }
+    return receipts | ({"http": True} if settings.sms_hook_secret.get_secret_value() else {})
 
 
 class Gateway(Protocol):

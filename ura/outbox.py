@@ -40,10 +40,13 @@ class MessageForgotten(Refused):
 
 @dataclass(frozen=True, slots=True)
 class MessageState:
-    """What may be said to a caller. `sent`: the gateway has it. `failed`: it will not be tried again by itself."""
+    """What may be said to a caller. `sent`: the gateway `provider` has it; `confirmed`: and its receipt says that
+    it went out. `failed`: it will not be tried again by itself."""
 
     word: Literal["queued", "sent", "failed"]
     problem: Problem | None = None
+    provider: str = ""
+    confirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,14 +104,16 @@ async def withdraw(session: AsyncSession, message_id: str) -> None:
 
 async def message_state(session: AsyncSession, message_id: str) -> MessageState:
     """For a call that waits. A message that is not written yet (the journal has it) is queued."""
-    query = select(OutboxMessage.state, OutboxMessage.problem).where(OutboxMessage.id == message_id)
-    row = (await session.execute(query)).one_or_none()
+    told = (OutboxMessage.state, OutboxMessage.problem, OutboxMessage.provider, OutboxMessage.confirmed_at)
+    row = (await session.execute(select(*told).where(OutboxMessage.id == message_id))).one_or_none()
     if row is None:
         return MessageState("queued")
-    state, problem = row
+    state, problem, provider, confirmed_at = row
     if state is OutboxState.FAILED:
         return MessageState("failed", problem)
-    return MessageState("sent" if state in GONE_OUT else "queued")
+    if state not in GONE_OUT:
+        return MessageState("queued")
+    return MessageState("sent", provider=provider, confirmed=confirmed_at is not None)
 
 
 async def is_due(session: AsyncSession, *, now: datetime, only: ColumnElement[bool]) -> bool:
@@ -179,11 +184,12 @@ async def take_other_way(
 
 
 async def mark_sent(session: AsyncSession, message: OutboxMessage, *, now: datetime, **told: Any) -> bool:
-    """The other side confirmed. `told`: what it was told, and by whom (`to`, `text`, `provider`, `provider_id`).
+    """The other side has it. `told`: what it was told, and by whom (`to`, `text`, `provider`, `provider_id`).
 
     False: this claim had been given up meanwhile and another worker has the message, or a receipt was faster.
     """
     values = {"state": OutboxState.SENT, "sent_at": now, "last_error": "", "problem": None, **told}
+    values["confirmed_at"] = None  # receipts of an earlier round say nothing of this one
     return await _CLAIMS.settle(session, message, **values)
 
 

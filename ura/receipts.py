@@ -4,12 +4,11 @@ Receipts come late, twice and in any order, and for messages that are not ours. 
 forward, and one that fits no message changes nothing.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, assert_never
 
-from sqlalchemy import func, or_, update
+from sqlalchemy import ColumnElement, and_, func, or_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura.models import OutboxMessage, OutboxState, Problem
@@ -50,7 +49,7 @@ async def apply(session: AsyncSession, receipt: Receipt, *, now: datetime) -> bo
     before, values = _change(receipt, now)
     change = (
         update(OutboxMessage)
-        .where(or_(*whose), OutboxMessage.state.in_(before))
+        .where(or_(*whose), before)
         .values(**values, provider=receipt.provider)
         .returning(OutboxMessage.id)
         .execution_options(synchronize_session=False)
@@ -61,20 +60,28 @@ async def apply(session: AsyncSession, receipt: Receipt, *, now: datetime) -> bo
     return len((await session.scalars(change)).all()) > 0
 
 
-def _change(receipt: Receipt, now: datetime) -> tuple[Sequence[OutboxState], dict[str, Any]]:
-    """States that it may end, and what is written then."""
-    went: dict[str, Any] = {"sent_at": func.coalesce(OutboxMessage.sent_at, now), "problem": None, "last_error": ""}
+def _change(receipt: Receipt, now: datetime) -> tuple[ColumnElement[bool], dict[str, Any]]:
+    """Which messages it moves, and what is written then."""
+    is_in = OutboxMessage.state.in_
+    went: dict[str, Any] = {
+        "sent_at": func.coalesce(OutboxMessage.sent_at, now),
+        "confirmed_at": func.coalesce(OutboxMessage.confirmed_at, now),
+        "problem": None,
+        "last_error": "",
+    }
     match receipt.state:
-        case S.SENT:
-            return (S.QUEUED, S.SENDING), {**went, "state": S.SENT}
+        case S.SENT:  # of one that was accepted, too: only now is it known that it went out
+            accepted = and_(OutboxMessage.state == S.SENT, OutboxMessage.confirmed_at.is_(None))
+            return or_(is_in((S.QUEUED, S.SENDING)), accepted), {**went, "state": S.SENT}
         case S.DELIVERED:  # also after a failure: of two copies of one message the other one came through
-            return (S.QUEUED, S.SENDING, S.SENT, S.FAILED), {**went, "state": S.DELIVERED, "delivered_at": now}
+            before = is_in((S.QUEUED, S.SENDING, S.SENT, S.FAILED))
+            return before, {**went, "state": S.DELIVERED, "delivered_at": now}
         case S.READ:
             delivered = func.coalesce(OutboxMessage.delivered_at, now)
-            every = (S.QUEUED, S.SENDING, S.SENT, S.DELIVERED, S.FAILED)
+            every = is_in((S.QUEUED, S.SENDING, S.SENT, S.DELIVERED, S.FAILED))
             return every, {**went, "state": S.READ, "delivered_at": delivered, "read_at": now}
         case S.FAILED:
             failed = {"state": S.FAILED, "problem": receipt.problem, "last_error": receipt.detail[:2000]}
-            return (S.SENDING, S.SENT), failed
+            return is_in((S.SENDING, S.SENT)), failed
         case _:
             assert_never(receipt.state)

@@ -11,9 +11,11 @@ import pytest
 from sqlalchemy import update
 
 from tests.http_gateway import Asked, HttpGateway, Said
-from ura import opt_outs, outbox
+from ura import opt_outs, outbox, receipts
+from ura.adapters import zenvia
 from ura.adapters.sms import HttpSms, SmsApi
 from ura.adapters.whatsapp import WhatsApp
+from ura.adapters.zenvia import Zenvia
 from ura.db import Sessions
 from ura.erp import SendChannel
 from ura.gateways import Gateway
@@ -98,7 +100,39 @@ async def test_the_plans_a_caller_asked_for_arrive_with_price_and_protocol(
     assert (message.state, message.provider, message.provider_id) == (OutboxState.SENT, "http", "sms-77")
     assert message.text == asked.json["text"]
     async with sessions() as session:
-        assert await outbox.message_state(session, ID) == outbox.MessageState("sent")
+        assert await outbox.message_state(session, ID) == outbox.MessageState("sent", provider="http")
+
+
+async def test_what_zenvia_accepted_is_confirmed_by_its_receipt_and_each_round_anew(
+    sessions: Sessions, gateway: HttpGateway, client: httpx.AsyncClient
+) -> None:
+    deliveries = by_sms(sessions, Zenvia(client, url=gateway.url, token="t0ken", sender="prosa"))
+    gateway.says(200, {"id": "z-1"})
+    await wanted(sessions)
+    await deliveries.step(NOON)
+    assert await confirmed(sessions) is False
+    assert await told_by_zenvia(sessions, "SENT")
+    assert await confirmed(sessions) is True
+    assert not await told_by_zenvia(sessions, "SENT"), "told twice, it tells nothing new"
+    assert await told_by_zenvia(sessions, "NOT_DELIVERED")
+    async with sessions.begin() as session:
+        await outbox.send_again(session, ID, now=NOON)
+    await deliveries.step(NOON)
+    assert await confirmed(sessions) is False
+
+
+async def confirmed(sessions: Sessions) -> bool:
+    async with sessions() as session:
+        found = await outbox.message_state(session, ID)
+    assert (found.word, found.provider) == ("sent", "zenvia")
+    return found.confirmed
+
+
+async def told_by_zenvia(sessions: Sessions, code: str) -> bool:
+    [receipt] = zenvia.read_hook({"type": "MESSAGE_STATUS", "messageId": "z-1", "messageStatus": {"code": code}})
+    assert isinstance(receipt, receipts.Receipt)
+    async with sessions.begin() as session:
+        return await receipts.apply(session, receipt, now=NOON)
 
 
 async def test_a_gateway_in_trouble_is_tried_again_later_and_then_with_the_same_id(

@@ -1,7 +1,7 @@
 """What the lookups ask, put together by the door that answers calls."""
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Protocol
 
@@ -29,8 +29,8 @@ class Diagnoses(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """`channels`: those with a gateway, in the order in which they are offered; `can_speak`: is there audio for this
-    prompt key? `want_name`: have this name rendered for the next call."""
+    """`channels`: those with a gateway, in the order in which they are offered; `confirming`: ura.gateways.confirming;
+    `can_speak`: is there audio for this prompt key? `want_name`: have this name rendered for the next call."""
 
     erp: Erp
     identification: Identifies
@@ -39,5 +39,6 @@ class House:
     policy: Policy
     zone: tzinfo
     channels: Collection[SendChannel] = ()
+    confirming: Mapping[str, bool] = field(default_factory=dict)
     can_speak: Callable[[str], bool] = lambda key: True
     want_name: Callable[[str], None] = lambda text: None

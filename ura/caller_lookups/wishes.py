@@ -36,13 +36,18 @@ async def erp_result(callers: Callers, args: Args) -> dict[str, Json]:
 
 
 async def message_state(callers: Callers, args: Args) -> dict[str, Json]:
-    """`state` "sent" only when the gateway confirmed it."""
+    """`state` "sent" only when the gateway confirmed it: of one that answers "accepted" its receipt is waited for, and
+    where none can come nobody waits."""
     message_id = str(args["message_id"])
 
     async def look() -> dict[str, Json] | None:
         async with callers.house.sessions() as session:
             found = await outbox.message_state(session, message_id)
-        return None if found.word == "queued" else {"state": found.word}
+        if found.word == "queued":
+            return None
+        if found.word == "sent" and not found.confirmed and found.provider in callers.house.confirming:
+            return None if callers.house.confirming[found.provider] else {"state": "queued"}
+        return {"state": found.word}
 
     return await _until(look, wait=callers.wait) or {"state": "queued"}
 

@@ -69,6 +69,7 @@ class OutboxMessage(Claimable, Base):
     provider: Mapped[str] = mapped_column(String(16), default="")
     provider_id: Mapped[str] = mapped_column(String(200), default="")
     sent_at: Mapped[datetime | None] = mapped_column(Moment)
+    confirmed_at: Mapped[datetime | None] = mapped_column(Moment)  # the first receipt: it went out, not only accepted
     delivered_at: Mapped[datetime | None] = mapped_column(Moment)
     read_at: Mapped[datetime | None] = mapped_column(Moment)
     call_id: Mapped[str | None] = mapped_column(Uuid, index=True)

@@ -7,9 +7,10 @@ import pytest
 
 from tests.factories import NOON, later, make_id
 from tests.ura.caller_lookups.world import OTAVIO, World
-from ura import erp_requests, outbox
+from ura import erp_requests, outbox, receipts
 from ura.db import Sessions
-from ura.models import Operation
+from ura.models import Operation, OutboxState
+from ura.receipts import Receipt
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -28,7 +29,7 @@ async def settle(sessions: Sessions, result: dict[str, Any] | None) -> None:
             if result is None:
                 await erp_requests.fail(session, request, error="never", now=later(60))
             else:
-                await erp_requests.settle(session, request, result, now=later(60))
+                await erp_requests.settle(session, request, result, now=later(60), source="fake")
 
 
 async def test_a_wish_is_waited_for_and_its_time_told_as_it_is_here(world: World, sessions: Sessions) -> None:
@@ -72,3 +73,53 @@ async def test_a_message_is_sent_when_the_gateway_said_so(world: World, sessions
         (message,) = await outbox.claim(session, worker="w", now=later(1))
         await outbox.mark_sent(session, message, now=later(2))
     assert await world.ask("message_state", {"message_id": message_id}) == {"state": "sent"}
+
+
+async def accepted(sessions: Sessions, provider: str) -> dict[str, str]:
+    """A message that a gateway has answered 200 to, as the arguments of the lookup."""
+    async with sessions.begin() as session:
+        message_id = await outbox.enqueue(session, kind="invoice", to="+5511955550101", payload={}, now=NOON)
+    async with sessions.begin() as session:
+        (message,) = await outbox.claim(session, worker="w", now=later(1))
+        await outbox.mark_sent(session, message, now=later(2), provider=provider, provider_id="theirs")
+    return {"message_id": message_id}
+
+
+@pytest.mark.parametrize(
+    ("receipt", "heard"),
+    [
+        (OutboxState.SENT, "sent"),
+        (OutboxState.DELIVERED, "sent"),
+        (OutboxState.READ, "sent"),
+        (OutboxState.FAILED, "failed"),
+    ],
+)
+async def test_of_a_gateway_that_only_accepts_the_receipt_is_waited_for(
+    sessions: Sessions, receipt: Any, heard: str
+) -> None:
+    world = World(sessions, confirming={"whatsapp": True})
+    args = await accepted(sessions, "whatsapp")
+
+    async def webhook() -> None:
+        world.on_wait = None
+        async with sessions.begin() as session:
+            assert await receipts.apply(session, Receipt("whatsapp", receipt, "theirs"), now=later(3))
+
+    world.on_wait = webhook
+    assert await world.ask("message_state", args) == {"state": heard}
+    assert world.now > NOON
+
+
+async def test_accepted_and_nothing_more_is_never_said_to_be_sent(sessions: Sessions) -> None:
+    args = await accepted(sessions, "whatsapp")
+    waits, cannot = World(sessions, confirming={"whatsapp": True}), World(sessions, confirming={"whatsapp": False})
+    assert await waits.ask("message_state", args) == {"state": "queued"}
+    assert timedelta(seconds=7) < waits.now - NOON <= timedelta(seconds=8)
+    assert await cannot.ask("message_state", args) == {"state": "queued"}
+    assert cannot.now == NOON, "no receipt can come: nobody waits for one"
+
+
+async def test_a_gateway_whose_yes_is_the_last_word_is_believed_at_once(sessions: Sessions) -> None:
+    world = World(sessions, confirming={"whatsapp": True, "zenvia": True})
+    assert await world.ask("message_state", await accepted(sessions, "mail")) == {"state": "sent"}
+    assert world.now == NOON
