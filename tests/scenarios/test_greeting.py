@@ -35,11 +35,13 @@ async def test_who_presses_nothing_reaches_a_person_within_60_s_of_prompts(tmp_p
 
 @pytest.mark.parametrize("first", CHOICES)
 async def test_who_falls_silent_at_any_later_menu_reaches_a_person_or_an_end(first: str, tmp_path: Path) -> None:
-    """R30, one menu further."""
+    """R30, one menu further: the 60 s begin where the silence does, with what answers the key that was pressed."""
     told = await tell(first, tmp_path)
 
     assert told.queues == ["l1"]
-    assert told.caller.heard_s < 60 + 20
+    assert told.heard[:3] == ["greeting.welcome", "menu.main", "protocol.intro"]
+    assert told.caller.heard_s - told.caller.times["protocol.intro"] < 60
+    assert told.caller.waited_s <= 25
 
 
 @pytest.mark.parametrize("first", CHOICES)
