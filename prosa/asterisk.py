@@ -3,6 +3,7 @@
     home = find(settings) or install(settings)     where Asterisk lives: Path("/") or a private root folder
     asterisk = start(settings)                     renders, launches, returns when it is fully booted
     asterisk.command("core show channels count")   its own command line, over its control socket
+    rewrite(asterisk, settings, dids=…, attendants=…); reload(asterisk)    other numbers and phones; calls go on
     stop(asterisk, gracefully=True)                calls in progress end first
 
 Several can run side by side, each with its own state folder, ports and RTP range. As root, Asterisk runs as the user
@@ -55,15 +56,22 @@ __all__ = [
     "furnish",
     "home_dir",
     "install",
+    "reload",
     "remember",
     "remembered",
     "render",
+    "rewrite",
     "start",
     "stop",
     "version",
 ]
 
 WANTED_VERSION = 20
+RELOADS = (
+    "dialplan reload",
+    "module reload res_pjsip.so",
+    "queue reload all",
+)  # numbers, phones, who serves which queue
 CANNOT_LISTEN = re.compile("could not be started|Unable to bind|already in use|Cannot assign requested address")
 # --- where it is
 
@@ -117,6 +125,7 @@ class Asterisk:
     home: Path
     control: str
     log: Path
+    isolated: bool = False
 
     def command(self, line: str, timeout_s: float = 5) -> str:
         """What Asterisk's command line answers. Raises AsteriskError when it does not answer."""
@@ -188,7 +197,7 @@ def start(
         )
     (own / "pid").write_text(str(process.pid))
     control = f"/proc/{process.pid}/root/run/asterisk/asterisk.ctl" if isolated else f"{own}/run/asterisk.ctl"
-    asterisk = Asterisk(process, home, control, log)
+    asterisk = Asterisk(process, home, control, log, isolated)
     try:
         _wait_until_booted(asterisk, time.monotonic() + timeout_s)
         _refuse_deaf(messages, logged)
@@ -197,6 +206,27 @@ def start(
         process.wait()
         raise
     return asterisk
+
+
+def rewrite(asterisk: Asterisk, settings: Settings, *, dids: Sequence[Did], attendants: Sequence[Attendant]) -> None:
+    """The files of one that runs, for other numbers and phones; `reload` makes it read them, and so does a start.
+
+    Raises AsteriskError for a number that is none; then nothing is written.
+    """
+    etc = render(settings, home=asterisk.home, dids=dids, attendants=attendants, isolated=asterisk.isolated)
+    remember(settings, dids, attendants)
+    user = _user(asterisk.home)
+    if user and os.geteuid() == 0:
+        for path in etc.rglob("*"):  # new files: it could not read them
+            os.chown(path, -1, user.pw_gid)
+
+
+def reload(asterisk: Asterisk) -> None:
+    """Read the dialplan, the phones and the queues again; calls in progress and callers who wait stay where they are.
+    Raises AsteriskError when it does not answer."""
+    for line in RELOADS:
+        if "No such" in (said := asterisk.command(line, timeout_s=2)):
+            raise AsteriskError(f"Asterisk does not do {line!r}: {said.strip()}")
 
 
 def stop(asterisk: Asterisk, *, gracefully: bool = False, timeout_s: float = 10) -> None:

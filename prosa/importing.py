@@ -42,7 +42,7 @@ async def run(
                 stored += await imports.apply(session, part, keys, keyring=keyring)
         say(f"{stored} rows stored.")
         if preview.kind in (ImportKind.NUMBERS, ImportKind.ATTENDANTS):
-            say("Asterisk reads them when it starts: start prosa again at a quiet hour (calls in progress end first).")
+            say("`prosa run` hands them to Asterisk within half a minute, and calls go on. A container: restart it.")
     finally:
         await engine.dispose()
 

@@ -265,8 +265,8 @@ IMPORTED = {  # as ura.imports.ImportKind; contracts go in after their subscribe
     "hours": "When a timetable is open: name, weekday, from, to; in place of what it had.",
     "holidays": "Days that only a town keeps; with a timetable, only that branch. After the hours.",
     "queues": "Key, title, timetable, longest wait in seconds, state. After the hours.",
-    "numbers": "That callers dial: kind, name, flow or queue. After the queues; Asterisk reads them at its start.",
-    "attendants": "Name, extension, queues, active. After the queues; Asterisk reads them at its start.",
+    "numbers": "That callers dial: kind, name, flow or queue. After the queues; Asterisk has them half a minute later.",
+    "attendants": "Name, extension, queues, active. After the queues; Asterisk has them half a minute later.",
 }
 
 

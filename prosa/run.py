@@ -16,12 +16,12 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from prosa import asterisk, calling, ports
-from prosa.asterisk import Asterisk, AsteriskError
+from prosa.asterisk import Asterisk, AsteriskError, Attendant, Did
 from prosa.caller import CallerError
-from prosa.setup import Prepared, prepare
+from prosa.setup import Prepared, prepare, read_numbers
 from prosa.supervisor import Door, NotReady, Supervisor, ended, spawn
 from ura import health
 from ura.errors import UraError
@@ -29,6 +29,7 @@ from ura.settings import Settings
 
 Say = Callable[[str], None]
 FIRST_CALL_S = 15.0
+NUMBERS_EVERY_S = 20.0
 # A call comes first: what is written down a moment later is written in larger, cheaper pieces.
 STEPS_BACK = {"worker": 5}
 
@@ -85,7 +86,9 @@ async def _run(settings: Settings, steps: Steps, stop: "_Stop", *, first_call: b
         if first_call and not stop.asked:
             await _call_ourselves(settings, prepared, steps)
         _say_ready(settings, prepared, steps)
+        following = asyncio.create_task(_follow_numbers(settings, phone, steps.say))
         await stop.wait()
+        following.cancel()
         await _close_doors(settings, supervisor, phone, stop, steps.say)
         return 0
     finally:
@@ -138,16 +141,33 @@ class _Telephone:
     def __init__(self, settings: Settings, prepared: Prepared) -> None:
         self._settings, self._prepared = settings, prepared
         self._guard: subprocess.Popen[bytes] | None = None
+        self._unread = False  # written, and not read by the one that runs
         self.asterisk: Asterisk | None = None
 
     def spawn(self) -> "subprocess.Popen[bytes]":
         self.forget()
+        self._unread = False
         self.asterisk = asterisk.start(self._settings, dids=self._prepared.dids, attendants=self._prepared.attendants)
         pid = self.asterisk.process.pid
         self._guard = subprocess.Popen(  # noqa: S603 - the only thing put into it is a number
             ["/bin/sh", "-c", f"read _; kill -KILL -{pid}"], stdin=subprocess.PIPE, start_new_session=True
         )
         return self.asterisk.process
+
+    def renumber(self, dids: list[Did], attendants: list[Attendant]) -> bool:
+        """What the database says now, for the Asterisk that runs and for the next one; False when that is nothing new.
+        Raises AsteriskError: for a number that is none (nothing changes), or without an answer (ask again)."""
+        if self.asterisk is None:
+            return False
+        if (dids, attendants) != (self._prepared.dids, self._prepared.attendants):
+            asterisk.rewrite(self.asterisk, self._settings, dids=dids, attendants=attendants)
+            self._prepared.dids, self._prepared.attendants = dids, attendants
+            self._unread = True
+        if not self._unread:
+            return False
+        asterisk.reload(self.asterisk)
+        self._unread = False
+        return True
 
     def forget(self) -> None:
         if self._guard is not None:
@@ -247,6 +267,25 @@ def _say_ready(settings: Settings, prepared: Prepared, steps: Steps) -> None:
     steps.say(f"  logs      {settings.logs_dir}")
     steps.say("  Ctrl-C stops everything, calls in progress first")
     prepared.password_unseen = ""
+
+
+async def _follow_numbers(settings: Settings, phone: _Telephone, say: Say) -> None:
+    """An import or the API has changed which numbers are ours or who has a phone: no call ends for that."""
+    said = ""
+    while True:
+        await asyncio.sleep(NUMBERS_EVERY_S)
+        try:
+            dids, attendants = await read_numbers(settings)
+        except (SQLAlchemyError, OSError):  # away: what we know stays
+            continue
+        try:
+            if phone.renumber(dids, attendants):
+                said = ""
+                say(f"numbers have changed: Asterisk has {len(dids)} and {len(attendants)} attendants' phones now")
+        except AsteriskError as error:
+            if said != str(error):
+                said = str(error)
+                say(f"numbers have changed, and Asterisk goes on with those it had: {error}")
 
 
 # --- stopping

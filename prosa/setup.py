@@ -51,7 +51,18 @@ async def prepare(settings: Settings, step: Step, *, now: datetime | None = None
     try:
         sessions = make_sessions(engine)
         password = await _first_content(settings, sessions, step, now or datetime.now(UTC))
-        return await _read(sessions, password)
+        dids, attendants = await _numbers(sessions)
+        log_in = f"{users.FIRST_ADMIN} / {password} (shown only now)" if password else "as before"
+        return Prepared(dids, attendants, log_in, f"first log-in: {log_in}" if password else "")
+    finally:
+        await engine.dispose()
+
+
+async def read_numbers(settings: Settings) -> tuple[list[Did], list[Attendant]]:
+    """Our numbers and the phones of those who work, as the database has them now. Raises SQLAlchemyError, OSError."""
+    engine = make_engine(settings.db_url)
+    try:
+        return await _numbers(make_sessions(engine))
     finally:
         await engine.dispose()
 
@@ -96,7 +107,7 @@ async def _provider(session: AsyncSession, settings: Settings, now: datetime) ->
     return "is there"
 
 
-async def _read(sessions: Sessions, password: str) -> Prepared:
+async def _numbers(sessions: Sessions) -> tuple[list[Did], list[Attendant]]:
     async with sessions() as session:
         kinds = list(DidKind)  # landline first: it is the one that we call ourselves
         rows = sorted(await numbers.list_dids(session), key=lambda did: (kinds.index(did.kind), did.number))
@@ -106,8 +117,7 @@ async def _read(sessions: Sessions, password: str) -> Prepared:
             for each in await queues.list_attendants(session)
             if each.active
         ]
-    log_in = f"{users.FIRST_ADMIN} / {password} (shown only now)" if password else "as before"
-    return Prepared(dids, attendants, log_in, f"first log-in: {log_in}" if password else "")
+    return dids, attendants
 
 
 @asynccontextmanager

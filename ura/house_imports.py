@@ -1,8 +1,8 @@
 """How the house is set up, from spreadsheets: hours, holidays, queues, numbers, attendants. `ura.imports` reads the
 cells and calls these for what one row means beside the others and beside what is stored.
 
-Hours hold from the next call on, and so do holidays and what a queue is. Asterisk reads numbers and attendants when it
-starts (prosa/setup.py), so what they say of it waits for that.
+Hours hold from the next call on, and so do holidays and what a queue is. `prosa run` looks for other numbers and
+attendants every twenty seconds and has Asterisk read them.
 """
 
 from collections.abc import Callable, Sequence

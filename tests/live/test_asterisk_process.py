@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from prosa import asterisk as asterisks
-from prosa.asterisk import Asterisk, AsteriskError
+from prosa.asterisk import Asterisk, AsteriskError, Attendant, Did
 from prosa.caller import Caller
 from tests.conftest import free_port
 from tests.live.conftest import eventually
@@ -98,6 +98,38 @@ async def test_graceful_stop_lets_the_call_in_progress_end(tmp_path: Path) -> No
             assert running.process.wait(10) == 0
     finally:
         asterisks.stop(running)
+
+
+async def test_other_numbers_and_phones_are_read_while_a_call_goes_on(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path / "state", 43400)
+    running = asterisks.start(settings)
+    try:
+        async with Caller(settings.sip_port) as caller:
+            call = await caller.dial("551133330001")  # nobody listens on the FastAGI port: the rescue speaks
+            await call.answered()
+            dids = [*asterisks.DEMO_DIDS, Did("551133330009", "corporate")]
+            phones = [Attendant("101", ("l1",)), Attendant("309", ("l1", "corporativo"))]
+            asterisks.rewrite(running, settings, dids=dids, attendants=phones)
+            asterisks.reload(running)
+
+            async def has_read_them() -> bool:  # the phones and queues, which it reads on its own time
+                told = [running.command(f"queue show {queue}") for queue in ("l1", "corporativo", "vendas")]
+                served = ["ramal-309" in each for each in told] == [True, True, False] and "ramal-101" not in told[2]
+                return served and "ramal-309" in running.command("pjsip show auths")
+
+            await eventually(has_read_them)
+            assert "551133330009" in running.command("dialplan show dids")
+            async with Caller(settings.sip_port) as phone:
+                await phone.register("ramal-309", asterisks.attendant_secret(settings, "309"))
+                company = await caller.dial("551133330009")
+                ringing = await phone.incoming()
+                assert call.ended_at is None
+                await company.hang_up()
+                await ringing.ended()
+            await call.hang_up()
+    finally:
+        asterisks.stop(running)
+    assert [did.number for did in asterisks.remembered(settings)[0]] == [did.number for did in dids]
 
 
 @pytest.mark.parametrize("what", ["sip", "ami"])
