@@ -20,7 +20,7 @@ from ura.models import Call, Lead, LeadSource, LeadStatus, LostReason, Neighbour
 from ura.queues import QueueNotFound
 from ura.waiting_list import SALES_QUEUE
 
-MOST_AT_ONCE = 500
+MOST_AT_ONCE = 100  # in a transaction: others write, too
 GOES_ON = timedelta(days=90)  # who rings again within these days goes on with the same lead
 LOOK_AGAIN = timedelta(days=90)  # at who waits for a neighbourhood without a forecast
 NEVER_HEARD_OF = timedelta(hours=1)  # a lead whose call was never written down is as good as over
@@ -131,7 +131,7 @@ def _date(lead: Lead, status: LeadStatus, change: LeadChange, wanted: dict[str, 
 
 
 async def settle(session: AsyncSession, *, now: datetime, zone: ZoneInfo, state_uf: str) -> int:
-    """Give the leads of calls that are over their next action. Returns how many were looked after.
+    """Give leads of calls that are over their next action, MOST_AT_ONCE of them. Returns how many were looked after.
 
     1. Where it came from is the number dialled.
     2. It is due when somebody sells next: now, in hours; who waits for a neighbourhood, when that is forecast, or in
@@ -153,9 +153,13 @@ async def settle(session: AsyncSession, *, now: datetime, zone: ZoneInfo, state_
         .limit(MOST_AT_ONCE)
     )
     rows: Sequence[tuple[Lead, str | None]] = [(lead, did) for lead, did in found]
+    open_at: dict[datetime, datetime] = {}  # most leads ask for the same moment
     for lead, did in rows:
         lead.source_ref = lead.source_ref or did or ""
-        due = await _due(session, lead, now=now, zone=zone, state_uf=state_uf)
+        moment = await _wanted_at(session, lead, now=now, zone=zone)
+        if moment not in open_at:
+            open_at[moment] = await _when_sold(session, moment, zone=zone, state_uf=state_uf)
+        due = open_at[moment]
         earlier = await _find_earlier(session, lead)
         if earlier is None:
             lead.next_action_at = due
@@ -167,13 +171,16 @@ async def settle(session: AsyncSession, *, now: datetime, zone: ZoneInfo, state_
     return len(rows)
 
 
-async def _due(session: AsyncSession, lead: Lead, *, now: datetime, zone: ZoneInfo, state_uf: str) -> datetime:
-    moment = now
-    if lead.status is LeadStatus.WAITING:
-        place = await session.get(Neighbourhood, lead.neighbourhood_id) if lead.neighbourhood_id else None
-        day = place.forecast_on if place else None
-        forecast = datetime.combine(day, time(0), zone) if day else now
-        moment = forecast if forecast > now else now + LOOK_AGAIN
+async def _wanted_at(session: AsyncSession, lead: Lead, *, now: datetime, zone: ZoneInfo) -> datetime:
+    if lead.status is not LeadStatus.WAITING:
+        return now
+    place = await session.get(Neighbourhood, lead.neighbourhood_id) if lead.neighbourhood_id else None
+    day = place.forecast_on if place else None
+    forecast = datetime.combine(day, time(0), zone) if day else now
+    return forecast if forecast > now else now + LOOK_AGAIN
+
+
+async def _when_sold(session: AsyncSession, moment: datetime, *, zone: ZoneInfo, state_uf: str) -> datetime:
     try:
         found = await queues.opening(session, SALES_QUEUE, moment, zone=zone, state_uf=state_uf)
     except QueueNotFound:  # a house without a sales queue: whoever looks at the list

@@ -35,7 +35,10 @@ class Sales:
             calls = await waiting_list.call_back(session, now=now)
         if calls:
             log.info("neighbourhoods are covered: calls to make to who waited for them", calls=calls)
-        async with self._sessions.begin() as session:
-            leads = await funnel.settle(session, now=now, zone=self._zone, state_uf=self._state_uf)
+        leads, more = 0, funnel.MOST_AT_ONCE
+        while more == funnel.MOST_AT_ONCE:
+            async with self._sessions.begin() as session:
+                more = await funnel.settle(session, now=now, zone=self._zone, state_uf=self._state_uf)
+            leads += more
         if leads:
             log.info("leads of calls that are over have a next action", leads=leads)
