@@ -6,6 +6,7 @@ function with a deadline, acts are durable when they return, steps go to the inj
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn, Protocol, assert_never, cast
 from uuid import uuid4
@@ -266,10 +267,18 @@ class _Conductor:
                     self.early.append((effect, asking))
                     await asyncio.wait({asking}, timeout=EARLY_S)
                     if not asking.done() or asking.exception():
+                        self._ask_behind(state, effect)
                         return None
                     event = LookupDone(effect.name, asking.result())
                 case _:
                     return None
+
+    def _ask_behind(self, state: State, slow: Lookup) -> None:
+        """What is asked once `slow` is given up: too late for one breath, but both may be given up while we speak."""
+        with suppress(Exception):  # met again, and told, when it is its turn
+            _, behind = step(self.call.flow, state, LookupFailed(slow.name, ""))
+            if isinstance(behind, Lookup) and behind.early and len(self.early) < MOST_EARLY:
+                self.early.append((behind, self._ask(behind)))
 
     async def _play(self, prompts: Sequence[Prompt]) -> str:
         keys = self._keys(prompts)

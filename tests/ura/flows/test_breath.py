@@ -118,6 +118,22 @@ async def test_who_cuts_the_greeting_gets_both_early_answers_and_nothing_is_aske
     assert [step[0] for step in house.recorder.steps][:4] == ["hello", "hello", "known", "near"]
 
 
+async def test_what_is_asked_behind_a_slow_question_is_asked_beside_it() -> None:
+    """With the database away both are given up while the greeting is said, and not one after the other after it."""
+    nearby, asked = Nearby(Unavailable("away"), at_once=False), []
+
+    class Greeted(OneBreath):
+        async def play(self, prompts: Sequence[str]) -> str:
+            asked.append(nearby.asked)
+            nearby.may.set()
+            return await super().play(prompts)
+
+    house = House(Greeted(["1"]), lookups=nearby)
+    assert (await house.call(BOTH)).reason == "done"
+    assert asked[0] == nearby.asked == 2
+    assert house.recorder.count("lookup_failed") == 2
+
+
 async def test_an_early_answer_is_not_kept_for_later() -> None:
     again = make_flow(say("hello", "near"), NEAR, menu("main", k1="hello", k2="goodbye"))
     house = House(caller := OneBreath(["1", "2"]), lookups=(nearby := Nearby()))
