@@ -124,6 +124,7 @@ async def test_what_is_asked_behind_a_slow_question_is_asked_beside_it() -> None
 
     class Greeted(OneBreath):
         async def play(self, prompts: Sequence[str]) -> str:
+            await asyncio.sleep(0)  # what was asked begins
             asked.append(nearby.asked)
             nearby.may.set()
             return await super().play(prompts)
