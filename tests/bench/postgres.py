@@ -14,7 +14,7 @@ from socket import SOCK_STREAM
 
 import psycopg
 
-from tests.bench.stack import free_port
+from tests.conftest import free_port
 
 
 @contextmanager

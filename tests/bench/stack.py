@@ -17,18 +17,13 @@ from prosa import asterisk
 from prosa.run import status_file
 from tests.bench import walks
 from tests.bench.measure import family
+from tests.conftest import free_port
 from ura.settings import Settings
 
 OURS = "551133330001"
 NATIVE = "551133330009"
 RTP = {"rtp_first_port": 30000, "rtp_last_port": 33999}
 MAX_CALLS = 1500
-
-
-def free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def make_settings(state: Path, **more: Any) -> Settings:

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from prosa.erp_sim.serve import settings_for
-from tests.bench.stack import free_port
+from tests.conftest import free_port
 from ura.settings import ROOT
 
 READY_S = 30

@@ -9,6 +9,7 @@ import pytest
 from prosa import asterisk as asterisks
 from prosa.asterisk import Asterisk, AsteriskError, Attendant, Did
 from prosa.caller import Caller
+from prosa.heard import Fingerprints
 from tests.conftest import free_port
 from tests.live.conftest import eventually
 from tests.live.fake_agi import listening, then_end
@@ -80,9 +81,9 @@ async def test_graceful_stop_lets_the_call_in_progress_end(tmp_path: Path) -> No
     settings = make_settings(tmp_path / "state", 42800)
     running = asterisks.start(settings)
     try:
-        async with Caller(settings.sip_port) as caller:
+        async with Caller(settings.sip_port, index=Fingerprints.of_folders(asterisks.PROMPTS)) as caller:
             call = await caller.dial("551133330001")  # nobody listens on the FastAGI port: the rescue speaks
-            await call.answered()
+            await call.heard("system.one_moment")  # it asks for no server any more
             running.drain()
             async with listening(then_end, settings.agi_port):
 

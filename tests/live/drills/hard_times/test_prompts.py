@@ -36,9 +36,8 @@ async def test_a_damaged_missing_or_empty_prompt_is_the_next_best_sentence_and_n
             await call.press("2")
         for call in calls:
             await call.heard("protocol.intro")
-            await call.press("8")  # cuts it, and is no choice in the question that follows: that is said again
         for call in calls:
-            again = await call.heard("fallback.prompt", since=call.keys[-1][0])  # the damaged question
+            again = await call.heard("fallback.prompt", since=call.keys[-1][0], timeout_s=30)  # the damaged question
             before = [one for one in call.hearings() if one.ended_s <= again.started_s + 0.1]
             assert again.started_s - before[-1].ended_s < 2
             await call.hang_up()
