@@ -88,6 +88,6 @@ async def test_a_system_that_is_away_or_slow_costs_the_segment_and_nothing_else(
 ) -> None:
     world.erp.down = True
     assert await world.ask("arrival", {"caller": BAKERY}) == {"outage": None, "segment": ""}
-    monkeypatch.setattr(arrival, "SEGMENT_WITHIN_S", 0.01)
+    monkeypatch.setattr(arrival, "ARRIVAL_WITHIN_S", 0.01)
     stalled = World(world.sessions, erp=Erp(takes=for_ever))
     assert await stalled.ask("arrival", {"caller": BAKERY}) == {"outage": None, "segment": ""}
