@@ -10,7 +10,7 @@ import httpx
 import structlog
 import uvloop
 
-from ura import contacts, health, invoice_copies, invoice_documents, logs, promises, settings
+from ura import contacts, health, invoice_copies, invoice_documents, logs, promises, queues, settings
 from ura.adapters import erp as erp_adapters
 from ura.adapters import network as network_adapters
 from ura.adapters.ami import Ami
@@ -158,4 +158,5 @@ async def serve(config: settings.Settings) -> None:
 def main() -> None:
     config = settings.load_for("worker", "secret_key", "ami_secret")
     logs.configure(environment=config.environment, level=config.log_level)
+    queues.public_holidays(config.state_uf, datetime.now(config.zone).year)  # 8 MB of calendars: now, not in a rush
     uvloop.run(serve(config))
