@@ -66,7 +66,7 @@ async def serve(settings: Settings, engine: AsyncEngine, prompts: PromptIndex, s
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    sessions = make_sessions(engine)
+    sessions = make_sessions(engine, settings.place)
     figures = MetricsFile(settings.state_dir, "agi")
     erp = erp_adapters.from_settings(settings, sessions, metrics=ErpMetrics(figures.registry))
     network = network_adapters.from_settings(settings, sessions, erp)

@@ -81,8 +81,12 @@ class Sounds:
         if known is not None and now < known[1]:
             return known[0]
         sound = self._find(keys)
-        if len(self._same) >= MOST_SAME:
-            self._same.clear()
+        self._same.pop(asked, None)
+        while self._same:  # every caller's protocol is a prompt that is asked for once
+            oldest = next(iter(self._same))
+            if self._same[oldest][1] > now and len(self._same) < MOST_SAME:
+                break
+            del self._same[oldest]
         self._same[asked] = sound, now + SAME_S
         return sound
 

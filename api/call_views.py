@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import calls, phones
+from ura import calls, logs, phones
 from ura.calls import CallFilter
 from ura.models import Call, CallStep, Door, Outcome, StepAnswer, StepResult
 from ura.users import Actor, Permission
@@ -201,6 +201,11 @@ def fits(call: CallView, wanted: CallFilter, stage: Stage | None) -> bool:
 def phone_for(actor: Actor, phone: str) -> str:
     """The number, masked for whoever may not ring it."""
     return phone if actor.may(Permission.PHONES_SEE) or not phone else phones.mask(phone)
+
+
+def text_for(actor: Actor, text: str) -> str:
+    """What somebody typed, with the telephone numbers and documents in it masked for whoever may not see them."""
+    return text if actor.may(Permission.PHONES_SEE) else logs.redact(text)
 
 
 def address_for(actor: Actor, address: str) -> str:

@@ -11,11 +11,15 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.errors import Forbidden, NotLoggedIn
+from api.event_feed import EventFeed
+from api.idempotency import Answers
+from api.limits import RequestLimits, TooManyRequests, is_limited
 from api.live import Broadcaster
 from api.metrics import Metrics
 from api.reader import Reader
 from api.security import SECURE_SESSION_COOKIE, SESSION_COOKIE
 from ura import users
+from ura.crypto import Keyring
 from ura.db import Sessions
 from ura.errors import Unavailable
 from ura.protocol import Protocols
@@ -35,8 +39,12 @@ class Wired:
     limits: LoginLimits
     protocols: Protocols
     broadcaster: Broadcaster
+    events: EventFeed
     reader: Reader
     metrics: Metrics
+    keyring: Keyring
+    answers: Answers
+    request_limits: RequestLimits
     second_copies: SecondCopies | None  # None: nobody is given a link
 
 
@@ -47,8 +55,9 @@ def wired(request: Request) -> Wired:
 WiredDep = Annotated[Wired, Depends(wired)]
 
 
-async def _session(things: WiredDep) -> AsyncIterator[AsyncSession]:
+async def _session(request: Request, things: WiredDep) -> AsyncIterator[AsyncSession]:
     async with things.sessions.begin() as session:
+        request.state.session = session  # for what is kept with the effect (api/idempotency.py)
         yield session
 
 
@@ -87,9 +96,18 @@ async def allow(request: Request, things: Wired, permission: Permission, *, bear
     if actor is None:
         raise NotLoggedIn("Send a valid token as `Authorization: Bearer …`, or log in to the panel.")
     request.state.actor = actor
+    await _count(request, things, actor)
     if not actor.may(permission):
         raise Forbidden(f"This needs the permission {permission}. Ask an administrator for it.")
     return actor
+
+
+async def _count(request: Request, things: Wired, actor: Actor) -> None:
+    """Raises TooManyRequests."""
+    if is_limited(request.url.path) and (standing := await things.request_limits.of_actor(actor.name)):
+        request.state.standing = standing  # api/limits.py tells it
+        if not standing.taken:
+            raise TooManyRequests(standing)
 
 
 class Rule:
@@ -109,12 +127,9 @@ class Requires(Rule):
         bearer: Annotated[HTTPAuthorizationCredentials | None, Security(bearer_token)],
         _documented: Annotated[str | None, Security(_cookie)],
     ) -> Actor:
-        actor = await find_actor(things, bearer=bearer.credentials if bearer else None, cookie=session_token(request))
-        if actor is None:
-            raise NotLoggedIn("Send a valid token as `Authorization: Bearer …`, or log in to the panel.")
-        request.state.actor = actor
-        if not actor.may(self.permission):
-            raise Forbidden(f"This needs the permission {self.permission}. Ask an administrator for it.")
+        token = bearer.credentials if bearer else None
+        actor = await allow(request, things, self.permission, bearer=token)
+        await things.answers.begin(request, actor)
         return actor
 
 
@@ -133,6 +148,7 @@ LeadReader = Annotated[Actor, Depends(Requires(Permission.LEADS_READ))]
 LeadWriter = Annotated[Actor, Depends(Requires(Permission.LEADS_WRITE))]
 TicketReader = Annotated[Actor, Depends(Requires(Permission.TICKETS_READ))]
 TicketWriter = Annotated[Actor, Depends(Requires(Permission.TICKETS_WRITE))]
+TicketSetter = Annotated[Actor, Depends(Requires(Permission.TICKETS_SETUP))]
 OutageReader = Annotated[Actor, Depends(Requires(Permission.OUTAGES_READ))]
 OutageWriter = Annotated[Actor, Depends(Requires(Permission.OUTAGES_WRITE))]
 CallbackReader = Annotated[Actor, Depends(Requires(Permission.CALLBACKS_READ))]
@@ -150,4 +166,14 @@ EntryWriter = Annotated[Actor, Depends(Requires(Permission.ENTRY_WRITE))]
 Blocker = Annotated[Actor, Depends(Requires(Permission.CALLERS_BLOCK))]
 ReportReader = Annotated[Actor, Depends(Requires(Permission.REPORTS_READ))]
 HealthReader = Annotated[Actor, Depends(Requires(Permission.HEALTH_READ))]
+PrivacyManager = Annotated[Actor, Depends(Requires(Permission.PRIVACY_MANAGE))]
+EventReader = Annotated[Actor, Depends(Requires(Permission.EVENTS_READ))]
+WebhookKeeper = Annotated[Actor, Depends(Requires(Permission.WEBHOOKS_MANAGE))]
+SubscriberReader = Annotated[Actor, Depends(Requires(Permission.SUBSCRIBERS_READ))]
+SubscriberRevealer = Annotated[Actor, Depends(Requires(Permission.SUBSCRIBERS_REVEAL))]
+QueueReader = Annotated[Actor, Depends(Requires(Permission.QUEUES_READ))]
+QueueWriter = Annotated[Actor, Depends(Requires(Permission.QUEUES_WRITE))]
+AuditReader = Annotated[Actor, Depends(Requires(Permission.AUDIT_READ))]
+TokenManager = Annotated[Actor, Depends(Requires(Permission.TOKENS_MANAGE))]
+UserManager = Annotated[Actor, Depends(Requires(Permission.USERS_MANAGE))]
 PanelUser = Annotated[Actor, Depends(Requires(Permission.PANEL_USE))]

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,7 +17,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import pages
 from ura.errors import UraError
 from ura.invoice_links import PATH
-from ura.users import TooManyAttempts
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +54,7 @@ def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
     return {
         status: {"model": ProblemDetails, "description": HTTPStatus(status).phrase, "content": content}
-        for status in sorted({401, 403, 422, 503, *statuses})
+        for status in sorted({401, 403, 422, 429, 503, *statuses})
     }
 
 
@@ -86,8 +85,8 @@ async def _expected(request: Request, error: Exception) -> Response:
     headers: dict[str, str] = {}
     if error.http_status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, TooManyAttempts):
-        headers["Retry-After"] = str(error.retry_after_s)
+    if wait_s := getattr(error, "retry_after_s", 0):  # of log-ins, of requests
+        headers["Retry-After"] = str(wait_s)
     if error.http_status >= 500:
         log.warning("request answered with trouble", path=_place(request), code=error.code, detail=error.message)
     return _answer(request, error.http_status, error.code, error.message, headers=headers)
@@ -106,12 +105,20 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == 400:  # FastAPI's own, for a body in no known encoding
+        detail = "The body cannot be read. Send JSON in UTF-8; /api/v1/openapi.json describes it."
+        return _answer(request, 422, "invalid-request", detail)
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
     detail = {
         404: "There is nothing here. /api/v1/openapi.json lists every address.",
         405: "This address does not answer that method. /api/v1/openapi.json lists what it answers.",
     }.get(error.status_code, str(error.detail))
     return _answer(request, error.status_code, code, detail, headers=dict(error.headers or {}))
+
+
+async def _no_such_value(request: Request, _error: Exception) -> Response:
+    """A NUL in a text, a number of thirty digits: no column could hold it, so nothing can be found or kept under it."""
+    return _answer(request, 422, "bad-input", "A value is too large, or has signs that no text has. Correct it.")
 
 
 async def _database_gone(request: Request, error: Exception) -> Response:
@@ -133,6 +140,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(UraError, _expected)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(DataError, _no_such_value)
+    app.add_exception_handler(OverflowError, _no_such_value)
     for kind in DATABASE_GONE:
         app.add_exception_handler(kind, _database_gone)
 

@@ -27,7 +27,7 @@ POLL_EVERY_S = 0.25
 FIGURES_EVERY_S = 1.0
 LOOKED_AT_FOR_S = 30.0  # after the last page was built or the last browser left
 KEPT_MESSAGES = 400
-IDLE_TICK_S = 4.0  # how often a quiet stream looks whether its session is still good
+IDLE_TICK_S = 2.0  # how often a quiet stream looks whether its session is still good
 
 
 class Hint(Enum):

@@ -1,10 +1,10 @@
 """The browser door. `python -m api` serves it; only this file builds objects."""
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 
 import structlog
 import uvicorn
@@ -16,21 +16,30 @@ from starlette.types import Scope
 
 from api import errors, pages
 from api.deps import OpenToAll, Wired
+from api.event_feed import EventFeed, Table
+from api.idempotency import AnsweredBefore, Answers, tell_again
+from api.limits import Limited, RequestLimits
 from api.live import Broadcaster
 from api.metrics import Measure, Metrics
+from api.patience import Patience
 from api.reader import Reader
 from api.reference import Documented
 from api.routes import (
+    audit,
     callbacks,
     calls,
     coverage,
     entry,
+    events,
+    exports,
     flows,
     health,
     hooks,
     hours,
+    incidents,
     leads,
     messages,
+    orders,
     outages,
     panel,
     panel_callbacks,
@@ -41,12 +50,20 @@ from api.routes import (
     panel_outages,
     panel_reports,
     panel_waiting_list,
+    privacy,
+    queues,
     recordings,
     reference,
     reports,
     second_copies,
+    sla,
+    subscribers,
+    ticket_categories,
     tickets,
+    tokens,
+    users,
     waiting_list,
+    webhooks,
 )
 from api.security import Guard
 from ura import logs, settings
@@ -78,8 +95,9 @@ class KeptFiles(StaticFiles):
 def build(config: Settings) -> FastAPI:
     """The application with everything it needs. Nothing is connected before the first request."""
     engine = make_engine(config.db_url)
-    sessions = make_sessions(engine)
+    sessions = make_sessions(engine, config.place)
     reader = Reader(sessions, config)
+    keyring = Keyring.of(config)
     # Only the links of text messages ask the provider's system here.
     erp = erp_adapters.from_settings(config, sessions) if config.public_url else None
     wired = Wired(
@@ -88,20 +106,26 @@ def build(config: Settings) -> FastAPI:
         limits=LoginLimits(),
         protocols=Protocols(config.state_dir / "protocol", config.node),
         broadcaster=Broadcaster(reader),
+        events=EventFeed(Table(sessions)),
         reader=reader,
         metrics=Metrics(config.state_dir),
+        keyring=keyring,
+        answers=Answers(sessions, keyring),
+        request_limits=RequestLimits(
+            per_actor=config.api_requests_per_minute, per_source=config.source_requests_per_minute
+        ),
         second_copies=_second_copies(config, sessions, erp) if erp else None,
     )
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        reading = asyncio.create_task(wired.broadcaster.run())
+        reading = [asyncio.create_task(wired.broadcaster.run()), asyncio.create_task(wired.events.run())]
         try:
             yield
         finally:
-            reading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await reading
+            for task in reading:
+                task.cancel()
+            await asyncio.gather(*reading, return_exceptions=True)
             if erp:
                 await erp.close()
             await engine.dispose()
@@ -111,9 +135,9 @@ def build(config: Settings) -> FastAPI:
         version="1",
         summary="Calls, leads, tickets and coverage of a telephone customer service.",
         description="Errors are RFC 9457 problems. Moments are UTC. Lists are newest first, paged by `next_cursor`. "
-        "Send a token as `Authorization: Bearer …`; an administrator makes it, with scopes and an end.",
+        "Send a token as `Authorization: Bearer …`; an administrator makes it, with scopes and an end. A POST that is "
+        "sent again with its `Idempotency-Key` is not done again; a change with `If-Match` overwrites nothing unseen.",
         openapi_url="/api/v1/openapi.json",
-        generate_unique_id_function=lambda route: route.name,
         docs_url=None,  # it would fetch its scripts from elsewhere; ours is api/routes/reference.py
         redoc_url=None,
         lifespan=lifespan,
@@ -121,34 +145,56 @@ def build(config: Settings) -> FastAPI:
     app.state.wired = wired
     app.state.pages = pages.Pages(config.zone)
     errors.install(app)
+    app.add_exception_handler(AnsweredBefore, tell_again)
+    app.router.routes.extend(_table().routes)
+    app.mount("/static", KeptFiles(directory=pages.STATIC))
+    app.add_middleware(Patience)
+    app.add_middleware(errors.LastResort)
+    app.add_middleware(Limited, limits=wired.request_limits)
+    app.add_middleware(Measure, metrics=wired.metrics)
+    app.add_middleware(Guard)
+    return app
+
+
+@cache
+def _table() -> FastAPI:
+    """Every route. Read once a process: with what each of them takes and answers that is seconds of work, and a process
+    may build more than one application (tests do)."""
+    table = FastAPI(openapi_url=None, generate_unique_id_function=lambda route: route.name)
     api = APIRouter(prefix="/api/v1")
+    api.include_router(exports.router)
     for noun in (calls, recordings, leads, tickets, callbacks, outages, messages, coverage, flows, health):
+        api.include_router(noun.router)
+    api.include_router(ticket_categories.router)
+    api.include_router(sla.router)
+    api.include_router(orders.router)
+    api.include_router(incidents.router)
+    for noun in (subscribers, queues, users, tokens, audit):
         api.include_router(noun.router)
     api.include_router(waiting_list.router)
     api.include_router(messages.opt_out_router)
     api.include_router(entry.router)
     api.include_router(hours.router)
     api.include_router(reports.router)
+    api.include_router(privacy.router)
+    api.include_router(events.router)
+    api.include_router(webhooks.router)
     api.include_router(reference.router)
-    app.include_router(api)
-    app.include_router(panel.router)
-    app.include_router(panel_outages.router)
-    app.include_router(panel_callbacks.router)
-    app.include_router(panel_entry.router)
-    app.include_router(panel_messages.router)
-    app.include_router(panel_hours.router)
-    app.include_router(panel_reports.router)
-    app.include_router(panel_leads.router)
-    app.include_router(panel_waiting_list.router)
-    app.include_router(health.metrics_router)
-    app.include_router(hooks.router)
-    app.include_router(second_copies.router)
-    app.add_api_route("/", _home, include_in_schema=False, dependencies=[Depends(OpenToAll("leads to the panel"))])
-    app.mount("/static", KeptFiles(directory=pages.STATIC))
-    app.add_middleware(errors.LastResort)
-    app.add_middleware(Measure, metrics=wired.metrics)
-    app.add_middleware(Guard)
-    return app
+    table.include_router(api)
+    table.include_router(panel.router)
+    table.include_router(panel_outages.router)
+    table.include_router(panel_callbacks.router)
+    table.include_router(panel_entry.router)
+    table.include_router(panel_messages.router)
+    table.include_router(panel_hours.router)
+    table.include_router(panel_reports.router)
+    table.include_router(panel_leads.router)
+    table.include_router(panel_waiting_list.router)
+    table.include_router(health.metrics_router)
+    table.include_router(hooks.router)
+    table.include_router(second_copies.router)
+    table.add_api_route("/", _home, include_in_schema=False, dependencies=[Depends(OpenToAll("leads to the panel"))])
+    return table
 
 
 def _second_copies(config: Settings, sessions: Sessions, erp: Erp) -> SecondCopies:
@@ -161,14 +207,15 @@ async def _home(_request: Request) -> RedirectResponse:
 
 
 class Server(uvicorn.Server):
-    """Ends the live pages first: they would keep a stopping server waiting for ever."""
+    """Ends the live pages and streams first: they would keep a stopping server waiting for ever."""
 
-    def __init__(self, config: uvicorn.Config, broadcaster: Broadcaster) -> None:
+    def __init__(self, config: uvicorn.Config, *streams: Broadcaster | EventFeed) -> None:
         super().__init__(config)
-        self._broadcaster = broadcaster
+        self._streams = streams
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._broadcaster.close()
+        for stream in self._streams:
+            stream.close()
         await super().shutdown(sockets)
 
 
@@ -187,11 +234,12 @@ def make_server(config: Settings) -> Server:
             timeout_graceful_shutdown=STOP_WITHIN_S,
         ),
         app.state.wired.broadcaster,
+        app.state.wired.events,
     )
 
 
 def main() -> None:
-    config = settings.load_for("api")
+    config = settings.load_for("api", "secret_key")
     logs.configure(environment=config.environment, level=config.log_level)
     log.info("api starts", host=config.http_host, port=config.http_port)
     make_server(config).run()

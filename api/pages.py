@@ -12,7 +12,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from ura import phones, summaries
+from ura import logs, phones, summaries
 from ura.users import Permission
 
 HERE = Path(__file__).parent
@@ -62,6 +62,11 @@ def address(text: str, whole: bool) -> str:
     return text if whole else f"{name[:1]}•••@{domain}"
 
 
+def typed(text: str, whole: bool) -> str:
+    """What somebody wrote, with the numbers and documents in it masked for whoever may not see them."""
+    return text if whole else logs.redact(text)
+
+
 def anchor(name: str) -> str:
     """A name as the end of an address: "shape-Page-of-CallSummary"."""
     return "shape-" + name.replace(" ", "-")
@@ -104,6 +109,7 @@ class Pages:
             phone=phone,
             address=address,
             summary=summaries.told,
+            typed=typed,
             anchor=anchor,
             protocol=protocol,
             clock=lambda moment: self._local(moment).strftime("%H:%M:%S"),

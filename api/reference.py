@@ -201,7 +201,7 @@ def shapes(document: Schema) -> list[Shape]:
     return [
         Shape(title_of(name), schema.get("description", ""), _fields(document, schema))
         for name, schema in sorted(document["components"]["schemas"].items())
-        if "properties" in schema
+        if "properties" in schema or "oneOf" in schema
     ]
 
 
@@ -248,11 +248,20 @@ def _reply(document: Schema, status: str, answer: Schema) -> Reply:
 
 
 def _fields(document: Schema, schema: Schema) -> tuple[Field, ...]:
+    if "oneOf" in schema:
+        return tuple(_alternative(document, each) for each in schema["oneOf"])
     required = schema.get("required", [])
     return tuple(
         Field(name, *_kind(document, about), name in required, about.get("description", ""))
         for name, about in schema["properties"].items()
     )
+
+
+def _alternative(document: Schema, schema: Schema) -> Field:
+    """One of several shapes, by what its `type` says."""
+    about = resolved(document, schema)
+    name = str(about["properties"]["type"]["const"])
+    return Field(name, *_kind(document, schema), False, about.get("description", ""))
 
 
 def _kind(document: Schema, schema: Schema) -> tuple[str, str]:
@@ -284,7 +293,9 @@ def _curl(path: str, method: str, operation: Schema, body: Schema) -> str:
     parts = ["curl"] if method == "get" else ["curl", "-X", method.upper()]
     if "security" in operation:
         parts.append('-H "Authorization: Bearer $TOKEN"')
-    headers = [f"{header['name']}: {header['example']}" for header in _in(operation, "header")]
+    # An example of `If-Match` fits nothing that there is: sent as it stands, it would only be refused.
+    sent = [header for header in _in(operation, "header") if header["name"] != "If-Match"]
+    headers = [f"{header['name']}: {header['example']}" for header in sent]
     parts += [f"-H {shlex.quote(header)}" for header in headers]
     if body:
         parts.append("--json " + shlex.quote(json.dumps(body["example"], ensure_ascii=False)))

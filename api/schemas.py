@@ -3,7 +3,7 @@
 from typing import Annotated, Generic, TypeVar
 
 from fastapi import Header, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Item = TypeVar("Item")
 
@@ -19,6 +19,13 @@ class Listed(BaseModel, Generic[Item]):
     next_cursor: str = Field(description="Send it as `cursor` for the next page; empty on the last one.")
 
 
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("text has no NUL")  # PostgreSQL takes none
+    return text
+
+
+Words = Annotated[str, AfterValidator(_storable)]
 Cursor = Annotated[str, Query(max_length=200, description="`next_cursor` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=200, description="Rows on a page.")]
 Uuid = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]

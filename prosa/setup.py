@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from prosa.asterisk import Attendant, Did
-from ura import numbers, prompts, queues, users
+from ura import numbers, prompts, queues, sla_policies, users
 from ura.crypto import Keyring
 from ura.db import Sessions, make_engine, make_sessions
 from ura.demo import load_demo
@@ -49,7 +49,7 @@ async def prepare(settings: Settings, step: Step, *, now: datetime | None = None
             notes.append("tables brought up to date")
     engine = make_engine(settings.db_url)
     try:
-        sessions = make_sessions(engine)
+        sessions = make_sessions(engine, settings.place)
         password = await _first_content(settings, sessions, step, now or datetime.now(UTC))
         dids, attendants = await _numbers(sessions)
         log_in = f"{users.FIRST_ADMIN} / {password} (shown only now)" if password else "as before"
@@ -88,6 +88,7 @@ async def _first_content(settings: Settings, sessions: Sessions, step: Step, now
     is nobody. Returns that log-in's password, or nothing."""
     with step("provider") as notes:
         async with sessions.begin() as session:
+            await sla_policies.install_shipped(session)  # first: the demo opens tickets
             notes.append(await _provider(session, settings, now))
     with step("flow and prompts") as notes:
         async with sessions.begin() as session:
@@ -124,7 +125,7 @@ async def _numbers(sessions: Sessions) -> tuple[list[Did], list[Attendant]]:
 async def _transaction(settings: Settings) -> AsyncIterator[AsyncSession]:
     engine = make_engine(settings.db_url)
     try:
-        async with make_sessions(engine).begin() as session:
+        async with make_sessions(engine, settings.place).begin() as session:
             yield session
     finally:
         await engine.dispose()

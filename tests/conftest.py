@@ -24,6 +24,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
@@ -34,6 +35,14 @@ from ura.settings import Settings
 
 PR_SET_PDEATHSIG = 1
 INITDB_OPTIONS = ["-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"]
+# structlog's own way draws a traceback with all its variables, which takes seconds for each error that a test provokes.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.processors.format_exc_info,
+        structlog.dev.ConsoleRenderer(colors=False),
+    ]
+)
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
 # Begun first, the longest before the others: else one of two workers is at it when the other has nothing left to do.
 LONG = (

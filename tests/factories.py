@@ -10,9 +10,10 @@ from uuid import uuid4
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import coverage
+from ura import coverage, ticket_moves
 from ura.journal import Record
-from ura.models import Audience, City, Coverage, Neighbourhood, OutboxMessage, OutboxState, Plan, PlanOffer
+from ura.models import Audience, City, Coverage, Neighbourhood, OutboxMessage, OutboxState, Plan, PlanOffer, Ticket
+from ura.ticket_rules import Close
 
 NOON = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)  # a Monday, noon in São Paulo
 _numbers = count(1)
@@ -107,6 +108,11 @@ async def make_plan(session: AsyncSession, name: str = "Turbo", **values: Any) -
 
 async def make_offer(session: AsyncSession, plan: Plan, place: Neighbourhood) -> None:
     await _added(session, PlanOffer(plan_id=plan.id, neighbourhood_id=place.id))
+
+
+async def close_ticket(session: AsyncSession, ticket: Ticket, *, at: datetime = NOON, text: str = "") -> None:
+    """By somebody who may."""
+    await ticket_moves.move(session, ticket, Close(text=text), actor=ticket_moves.the_house("bia"), now=at)
 
 
 async def _added(session: AsyncSession, row: Row) -> Row:

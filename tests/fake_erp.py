@@ -16,6 +16,7 @@ from ura.erp import (
     ContractStatus,
     ErpUnavailable,
     Invoice,
+    Opened,
     Optical,
     OutageNotice,
     Reply,
@@ -32,7 +33,8 @@ CHANGES = {"trust_unlock", "promise", "open_ticket", "add_note", "open_order", "
 class FakeErp:
     """`takes`: what an operation waits for first (a clock of the test, or for ever). `asked`: how often each operation
     was. `unlocks`: contracts unlocked, and how often: this system has no limit of its own. `loses_answer`: a change is
-    made, and then the line breaks. `notices`: outages, by the contract that they touch."""
+    made, and then the line breaks. `notices`: outages, by the contract that they touch. `opened`: tickets and orders,
+    by the wish."""
 
     now: datetime = NOON
     name: str = "fake"
@@ -44,6 +46,7 @@ class FakeErp:
     asked: Counter[str] = field(default_factory=Counter)
     unlocks: Counter[str] = field(default_factory=Counter)
     notices: dict[str, tuple[OutageNotice, ...]] = field(default_factory=dict)
+    opened: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.world: DemoWorld = demo_world(self.now)
@@ -110,6 +113,26 @@ class FakeErp:
 
     async def optical(self, contract: Contract) -> Reply[Optical]:
         return await self._ask("optical", self._of(contract.id).optical)
+
+    async def open_ticket(
+        self, contract_id: str, *, subject: str, text: str, protocol: str, key: str, again: bool = False
+    ) -> Reply[Opened]:
+        return await self._open("open_ticket", key, contract_id, subject, text, protocol)
+
+    async def open_order(
+        self, contract_id: str, *, subject: str, text: str, at: datetime | None, key: str, again: bool = False
+    ) -> Reply[Opened]:
+        return await self._open("open_order", key, contract_id, subject, text, at)
+
+    async def _open(self, operation: str, key: str, *what: Any) -> Reply[Opened]:
+        known = list(self.opened)
+        number = known.index(key) if key in known else len(known)
+        reply = await self._ask(operation, Opened(f"ERP-{number + 1}"))
+        if isinstance(reply, Answer):
+            self.opened[key] = what
+        if self.loses_answer:
+            raise ErpUnavailable("the line broke", maybe_done=True)
+        return reply
 
     def _of(self, contract_id: str) -> Any:
         return next(each for each in self.world.contracts() if each.contract.id == contract_id)

@@ -313,7 +313,7 @@ async def service_matters(
 async def _has_open_ticket(session: AsyncSession, *, contract_ref: str, phone: str, but_call: str) -> bool:
     of_whom = [Ticket.contract_ref == contract_ref] if contract_ref else []
     of_whom += [Ticket.phone == phone] if phone else []
-    wanted = [Ticket.status == TicketStatus.OPEN, Ticket.category.not_in(_WANTED_SOMETHING_ELSE)]
+    wanted = [Ticket.status != TicketStatus.CLOSED, Ticket.category.not_in(_WANTED_SOMETHING_ELSE)]
     if but_call:
         wanted.append(or_(Ticket.call_id.is_(None), Ticket.call_id != but_call))
     return bool(of_whom) and bool(await session.scalar(select(exists().where(or_(*of_whom), *wanted))))

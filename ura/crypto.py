@@ -21,7 +21,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from sqlalchemy import Dialect, String, TypeDecorator
+from sqlalchemy import Dialect, String, Text, TypeDecorator
 
 from ura.errors import UraError
 from ura.settings import Settings
@@ -61,6 +61,13 @@ class SealedText(TypeDecorator[Sealed]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Sealed | None:
         return None if value is None else Sealed(value)
+
+
+class SealedNote(SealedText):
+    """The same, of any length."""
+
+    impl = Text  # type: ignore[assignment]  # the stubs take the first class's for the only one
+    cache_ok = True
 
 
 class Keyring:

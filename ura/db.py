@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase
 
 from ura.adapters.sqlite_thread import connector
+from ura.place import Place
 
 # Named constraints, so that Alembic's batch mode can drop them again on SQLite.
 NAMING = {
@@ -93,8 +94,9 @@ def _file_at(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def make_sessions(engine: AsyncEngine) -> Sessions:
-    return async_sessionmaker(engine, expire_on_commit=False)
+def make_sessions(engine: AsyncEngine, place: Place = Place()) -> Sessions:  # noqa: B008 - frozen
+    """`place` goes with every session: whoever opens or moves a ticket, what is due is due by that calendar."""
+    return async_sessionmaker(engine, expire_on_commit=False, info={"place": place})
 
 
 def database_is_away(error: BaseException) -> bool:

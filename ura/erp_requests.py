@@ -3,6 +3,9 @@
 A wish is the same wish for ever (its id is the ERP's `key`), so trying again never does it twice. A call waits a few
 seconds for the result; who did not hear it in the call gets it by message. What nobody could ask for becomes a ticket:
 the caller was told that it is noted.
+
+Tickets and visits of our own are such wishes, too, where the provider's system has its own (`mirror_tickets`): its
+protocol lands beside ours. There a person has the ticket already.
 """
 
 from collections.abc import Sequence
@@ -10,14 +13,23 @@ from datetime import date, datetime, timedelta
 from typing import Any, Protocol, assert_never
 from uuid import UUID, uuid5
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import billing, events, outbox, summaries, tickets, upsert
+from ura import billing, outbox, summaries, ticket_categories, tickets, upsert
 from ura.claims import Claims
 from ura.erp import Contract, Erp, ErpUnavailable, Invoice, Reply, SendChannel, UnlockVerdict, Unsupported
 from ura.errors import BadInput
-from ura.models import Call, Category, ErpRequest, ErpRequestState, Operation
+from ura.models import (
+    Call,
+    Category,
+    ErpRequest,
+    ErpRequestState,
+    Operation,
+    Ticket,
+    TicketEventKind,
+    Visit,
+)
 from ura.upsert import Row
 
 Json = Any
@@ -26,6 +38,7 @@ CALL_WAITS = timedelta(seconds=9)  # after that no call waits for a result any m
 # They cut the line for a moment, with the consent of who is on the phone now: asked for once, and at once or never.
 ONCE = frozenset({Operation.SESSION_RESET, Operation.REBOOT_CPE})
 UNFINISHED = UUID("b0d1c8a4-6a52-4f0e-8c8e-7c1c1c5f2f6b")
+MIRRORED = UUID("5f0f4c5e-6f0e-4a75-9c39-2d8a86c1b3d7")
 TICKET_QUEUE, OPENED_BY = "l1", "worker"
 OF_BILLING = frozenset({Operation.TRUST_UNLOCK, Operation.PROMISE, Operation.SEND_INVOICE})
 
@@ -47,6 +60,58 @@ async def add_requests(session: AsyncSession, rows: Sequence[Row]) -> None:
     """Rows with `id`, `operation`, `args`, `protocol`, `call_id`, `created_at`. One that is there stays as it is."""
     blank = {"state": ErpRequestState.QUEUED, "attempts": 0, "claimed_by": "", "last_error": "", "maybe_done": False}
     await upsert.add_new(session, ErpRequest, [{**blank, "next_at": row["created_at"], **row} for row in rows])
+
+
+async def mirror_tickets(session: AsyncSession, rows: Sequence[Row]) -> None:
+    """Tickets that were just opened, as `tickets.open_tickets` takes them: those of a known contract are to stand in
+    the provider's own system, too. In the transaction that opens them."""
+    known = [row for row in rows if row.get("contract_ref")]
+    titles = await ticket_categories.titles(session, {row["category"] for row in known})
+    wishes = [
+        {
+            "id": mirrored_id(row["id"]),
+            "operation": Operation.OPEN_TICKET,
+            "args": {
+                "contract_id": row["contract_ref"],
+                "subject": titles[row["category"]],
+                "text": row["summary"],
+                "ticket_id": row["id"],
+            },
+            "protocol": row["protocol"],
+            "call_id": None,
+            "created_at": row["opened_at"],
+        }
+        for row in known
+    ]
+    await add_requests(session, wishes)
+
+
+async def mirror_ticket(session: AsyncSession, ticket: Ticket) -> None:
+    """The same of one."""
+    names = ("id", "contract_ref", "category", "summary", "protocol", "opened_at")
+    await mirror_tickets(session, [{name: getattr(ticket, name) for name in names}])
+
+
+async def mirror_visit(session: AsyncSession, ticket: Ticket, visit: Visit) -> None:
+    """The same of a visit that was just booked."""
+    if not ticket.contract_ref:
+        return
+    titles = await ticket_categories.titles(session, {visit.kind.value})
+    args = {
+        "contract_id": ticket.contract_ref,
+        "subject": titles[visit.kind.value],
+        "text": visit.note,
+        "at": visit.starts_at.isoformat(),
+        "ticket_id": ticket.id,
+        "visit_id": visit.id,
+    }
+    row = {"id": mirrored_id(visit.id), "operation": Operation.OPEN_ORDER, "args": args, "protocol": ticket.protocol}
+    await add_requests(session, [{**row, "call_id": None, "created_at": visit.booked_at}])
+
+
+def mirrored_id(own_id: str) -> str:
+    """Of the wish that our ticket or visit stands in the provider's system."""
+    return uuid5(MIRRORED, own_id).hex
 
 
 async def is_due(session: AsyncSession, *, now: datetime) -> bool:
@@ -72,7 +137,9 @@ async def settle(
     mine = await _CLAIMS.settle(
         session, request, state=ErpRequestState.DONE, result=result, settled_at=now, last_error=""
     )
-    if mine:
+    if mine and _is_mirror(request):
+        await _mirrored(session, request, result)
+    elif mine:
         await _tell(session, request, result, now=now)
         if request.operation is Operation.PROMISE and result.get("accepted"):
             await _keep_promise(session, request, result, source=source)
@@ -104,11 +171,44 @@ async def fail(
         last_error=error[:2000],
         maybe_done=maybe_done,
     )
-    if mine:
+    if mine and _is_mirror(request):
+        await _say_not_mirrored(session, request, now=now)
+    elif mine:
         await _tell(session, request, None, now=now)
         if request.operation not in ONCE:  # the call itself goes on to a person
             await _hand_to_a_person(session, request, summaries.unfinished(request, maybe_done=maybe_done), now=now)
     return mine
+
+
+def _is_mirror(request: ErpRequest) -> bool:
+    return "ticket_id" in request.args
+
+
+async def _mirrored(session: AsyncSession, request: ErpRequest, result: dict[str, Json]) -> None:
+    """Nobody has to know that a system has none. No new `version`: nobody's decision hangs on it."""
+    reference = str(result.get("reference") or "")[:64]
+    if not reference:
+        return
+    if visit_id := request.args.get("visit_id"):
+        await session.execute(update(Visit).where(Visit.id == visit_id).values(erp_reference=reference))
+    else:
+        own = update(Ticket).where(Ticket.id == request.args["ticket_id"])
+        await session.execute(own.values(erp_protocol=reference))
+
+
+async def _say_not_mirrored(session: AsyncSession, request: ErpRequest, *, now: datetime) -> None:
+    ticket = await tickets.find_ticket(session, request.args["ticket_id"])
+    if ticket is not None:
+        await tickets.add_event(
+            session,
+            ticket,
+            kind=TicketEventKind.COMMENTED,
+            text=summaries.not_mirrored(request),
+            internal=True,
+            actor=OPENED_BY,
+            now=now,
+            event_id=request.id,
+        )
 
 
 async def _keep_promise(session: AsyncSession, request: ErpRequest, result: dict[str, Json], *, source: str) -> None:
@@ -132,7 +232,7 @@ def _refused(operation: Operation, result: dict[str, Json]) -> bool:
 
 async def _hand_to_a_person(session: AsyncSession, request: ErpRequest, summary: str, *, now: datetime) -> None:
     call = await session.get(Call, request.call_id) if request.call_id else None
-    ticket = await tickets.open_ticket(
+    await tickets.open_ticket(
         session,
         ticket_id=uuid5(UNFINISHED, request.id).hex,
         protocol=request.protocol,
@@ -145,7 +245,6 @@ async def _hand_to_a_person(session: AsyncSession, request: ErpRequest, summary:
         call_id=request.call_id,
         contract_ref=str(request.args.get("contract_id") or ""),
     )
-    await events.ring(session, {"tickets": {"ids": [ticket.id]}}, now=now)
 
 
 async def find_result(session: AsyncSession, request_id: str) -> dict[str, Json]:

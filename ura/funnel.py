@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import events, queues
+from ura import domain_events, events, queues
 from ura.errors import BadInput, Refused
 from ura.leads import SETTLES_WITHIN, get_lead
-from ura.models import Call, Lead, LeadSource, LeadStatus, LostReason, Neighbourhood
+from ura.models import Call, EventKind, Lead, LeadSource, LeadStatus, LostReason, Neighbourhood
 from ura.queues import QueueNotFound
 from ura.waiting_list import SALES_QUEUE
 
@@ -112,6 +112,8 @@ async def change_lead(session: AsyncSession, lead_id: str, change: LeadChange, *
         lead.updated_at = now
         await session.flush()
         await events.ring(session, {"leads": {"ids": [lead.id]}}, now=now)
+        data = {"status": lead.status, "changed": changed}
+        await domain_events.record(session, EventKind.LEAD_CHANGED, lead.id, data, now=now)
     return changed
 
 

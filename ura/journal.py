@@ -10,10 +10,11 @@ import asyncio
 import errno
 import fcntl
 import os
+import re
 import time
 from binascii import crc32
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -112,6 +113,24 @@ def sizes(folder: Path) -> list[tuple[Path, int]]:
                     found.append((entry.name, entry.stat().st_size))
     found.sort(key=lambda one: one[0].removesuffix(SUFFIX).rsplit("-", 1)[-1])
     return [(folder / name, size) for name, size in found]
+
+
+def blank(path: Path, until: int, needles: Collection[bytes]) -> int:
+    """Take lines that hold any of these out of the file, as far as it has been applied (`until`, in bytes). Line ends
+    stand in their place, which every reader passes over: offsets stay, and its writer goes on. Returns how many."""
+    wanted = re.compile(b"|".join(map(re.escape, sorted(needles))))
+    blanked, place = 0, 0
+    with suppress(FileNotFoundError), path.open("r+b") as file:  # the projector may be done with it
+        for line in iter(file.readline, b""):
+            if place + len(line) > until:
+                break
+            if wanted.search(line):
+                os.pwrite(file.fileno(), b"\n" * len(line), place)
+                blanked += 1
+            place += len(line)
+        if blanked:
+            os.fsync(file.fileno())
+    return blanked
 
 
 def is_abandoned(path: Path) -> bool:

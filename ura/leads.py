@@ -10,9 +10,21 @@ from sqlalchemy import and_, case, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from ura import paging, upsert
+from ura import domain_events, paging, upsert
 from ura.errors import NotFound
-from ura.models import Call, Callback, City, Lead, LeadSource, LeadStatus, Neighbourhood, Outcome, Plan, Ticket
+from ura.models import (
+    Call,
+    Callback,
+    City,
+    EventKind,
+    Lead,
+    LeadSource,
+    LeadStatus,
+    Neighbourhood,
+    Outcome,
+    Plan,
+    Ticket,
+)
 from ura.paging import Page
 from ura.upsert import Row
 
@@ -92,7 +104,11 @@ async def close_left_open(session: AsyncSession, *, now: datetime) -> int:
         .returning(Lead.id)
         .execution_options(synchronize_session=False)
     )
-    return len((await session.scalars(change)).all())
+    closed = (await session.scalars(change)).all()
+    data = {"status": LeadStatus.ABANDONED, "changed": ["status"]}
+    told = [domain_events.row(EventKind.LEAD_CHANGED, lead_id, data, now=now) for lead_id in closed]
+    await domain_events.record_rows(session, told)
+    return len(closed)
 
 
 async def get_lead(session: AsyncSession, lead_id: str) -> Lead:

@@ -14,12 +14,12 @@ import yaml
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import gsm7
+from ura import gsm7, incident_news
 from ura.db import Sessions
 from ura.erp import SendChannel
 from ura.errors import BadInput
 from ura.gateways import Attachment, Outgoing
-from ura.models import Call, Outage, OutboxMessage, Plan
+from ura.models import Call, IncidentUpdate, Outage, OutboxMessage, Plan
 
 Payload = Mapping[str, Any]
 TEMPLATE_PREFIX = "prosa_"
@@ -126,6 +126,9 @@ class Writer:
                 async with self._sessions() as session:
                     outage = await session.get(Outage, message.payload["outage_id"])
                 return _outage(message.kind, outage, self._zone, self._now())
+            case "incident_update":
+                async with self._sessions() as session:
+                    return await _incident_update(session, message.payload, self._zone, self._now())
             case "erp_result":
                 return _erp_result(message.payload, self._zone)
             case "promise_reminder":
@@ -210,6 +213,16 @@ def _outage(kind: str, outage: Outage | None, zone: tzinfo, now: datetime) -> _T
         return _Told("outage_known_open", {"cause": cause})
     until = outage.ends_at.astimezone(zone).strftime(_yaml()["moment"])
     return _Told("outage_known", {"cause": cause, "until": until})
+
+
+async def _incident_update(session: AsyncSession, payload: Payload, zone: tzinfo, now: datetime) -> _Told:
+    news = await session.get(IncidentUpdate, payload["update_id"])
+    if news is None or not await incident_news.is_newest(session, news):
+        raise BadInput("something newer was said of this incident, or it is over")
+    if news.ends_at is None or news.ends_at <= now:
+        return _Told("incident_update_open", {"text": news.text})
+    until = news.ends_at.astimezone(zone).strftime(_yaml()["moment"])
+    return _Told("incident_update", {"text": news.text, "until": until})
 
 
 def _erp_result(payload: Payload, zone: tzinfo) -> _Told:

@@ -5,17 +5,18 @@ An outage is opened for places or parts of the fibre, and plays to exactly the c
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID, uuid4, uuid5
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import outbox, phones, queues, upsert
+from ura import domain_events, outbox, paging, phones, queues, upsert
 from ura.coverage import plain
 from ura.erp import Contract, SendChannel
 from ura.errors import BadInput, NotFound, Refused
-from ura.models import Cause, NoticedOutage, Outage, OutageCall, OutageScope
+from ura.models import Cause, EventKind, NoticedOutage, Outage, OutageCall, OutageScope
+from ura.paging import Page
 from ura.phones import PhoneKind
 from ura.upsert import Row
 
@@ -108,6 +109,7 @@ async def open_outage(
     await session.flush()
     session.add_all(OutageScope(outage_id=outage.id, key=key, name=name) for key, name in touched.items())
     await session.flush()
+    await domain_events.record(session, EventKind.OUTAGE_OPENED, outage.id, _told(outage), now=now, once="")
     return outage
 
 
@@ -119,8 +121,9 @@ async def change_outage(
     ends_at: datetime | None,
     note: str,
     scopes: Iterable[Scope] | None = None,
+    now: datetime | None = None,
 ) -> None:
-    """What callers hear from now on. `scopes` None: as they were."""
+    """What callers hear from now on. `scopes` None: as they were. `now` None: the present moment."""
     if outage.closed_at is not None:
         raise OutageIsOver("this outage is over; open a new one")
     _check_estimate(outage.started_at, ends_at)
@@ -130,16 +133,32 @@ async def change_outage(
         await session.execute(delete(OutageScope).where(OutageScope.outage_id == outage.id))
         session.add_all(OutageScope(outage_id=outage.id, key=key, name=name) for key, name in touched.items())
     await session.flush()
+    at = now or datetime.now(UTC)
+    await domain_events.record(session, EventKind.OUTAGE_CHANGED, outage.id, _told(outage), now=at)
 
 
 async def close_outage(
     session: AsyncSession, outage: Outage, *, closed_by: str, now: datetime, by: SendChannel = SendChannel.SMS
 ) -> int:
     """It is over. Who asked is told, once; returns how many that were. Closing again changes nothing."""
-    if outage.closed_at is None:
-        outage.closed_at, outage.closed_by = now, closed_by
-        await session.flush()
+    await end_outage(session, outage, closed_by=closed_by, now=now)
     return await tell_who_waits(session, now=now, by=by)
+
+
+async def end_outage(session: AsyncSession, outage: Outage, *, closed_by: str, now: datetime) -> bool:
+    """Callers hear nothing of it any more. False: it was over already, perhaps by somebody who was faster."""
+    change = (
+        update(Outage)
+        .where(Outage.id == outage.id, Outage.closed_at.is_(None))
+        .values(closed_at=now, closed_by=closed_by)
+        .returning(Outage.id)
+        .execution_options(synchronize_session=False)
+    )
+    ended = await session.scalar(change) is not None
+    await session.refresh(outage)
+    if ended:
+        await domain_events.record(session, EventKind.OUTAGE_CLOSED, outage.id, {"cause": outage.cause}, now=now)
+    return ended
 
 
 async def get_outage(session: AsyncSession, outage_id: str) -> Outage:
@@ -151,10 +170,16 @@ async def get_outage(session: AsyncSession, outage_id: str) -> Outage:
 
 async def list_outages(session: AsyncSession, *, over: bool | None = None, limit: int = 100) -> Sequence[Outage]:
     """Newest first. `over` False: those in progress only."""
-    query = select(Outage).order_by(Outage.started_at.desc(), Outage.id).limit(limit)
-    if over is not None:
-        query = query.where(Outage.closed_at.is_not(None) if over else Outage.closed_at.is_(None))
-    return (await session.scalars(query)).all()
+    return (await page_outages(session, over=over, limit=limit)).items
+
+
+async def page_outages(
+    session: AsyncSession, *, over: bool | None = None, cursor: str = "", limit: int = 100
+) -> Page[Outage]:
+    """The same, page by page."""
+    conditions = [] if over is None else [Outage.closed_at.is_not(None) if over else Outage.closed_at.is_(None)]
+    by = (Outage.started_at, Outage.id)
+    return await paging.fetch(session, Outage, conditions, by=by, cursor=cursor, limit=limit)
 
 
 async def scopes_of(session: AsyncSession, outage_ids: Iterable[str]) -> dict[str, list[tuple[str, str]]]:
@@ -215,6 +240,8 @@ async def learn_notices(session: AsyncSession, rows: Sequence[Row]) -> None:
             "created_at": row["at"],
         }
         await upsert.add_new(session, Outage, [outage])
+        data = {"cause": Cause.OTHER}
+        await domain_events.record(session, EventKind.OUTAGE_OPENED, row["outage_id"], data, now=row["at"], once="")
         await upsert.execute(session, noticed, [known | {"seen_at": row["at"]}])
         back = {"closed_at": None, "closed_by": "", "ends_at": row["ends_at"]}
         over = update(Outage).where(Outage.id == row["outage_id"], Outage.closed_at < row["at"])
@@ -279,25 +306,17 @@ async def tell_who_waits(session: AsyncSession, *, now: datetime, by: SendChanne
     ends = select(Outage.id, Outage.closed_at, Outage.closed_by)
     ends = ends.where(Outage.id.in_({outage_id for outage_id, _ in news}))
     ended = {outage_id: (closed_at, closed_by) for outage_id, closed_at, closed_by in await session.execute(ends)}
-    calls = []
+    messages, calls = [], []
     for (outage_id, phone), call_id in sorted(news.items()):
         closed_at, closed_by = ended[outage_id]
         news_id = uuid5(NEWS, f"{outage_id}:{phone}:{closed_at}").hex  # it may come back, and end
+        row = {"id": news_id, "call_id": call_id, "created_at": now}
         if closed_by != NOBODY and phones.kind(phone) is PhoneKind.MOBILE:
             payload = {"outage_id": outage_id}
-            await outbox.enqueue(
-                session,
-                kind="outage_fixed",
-                to=phone,
-                payload=payload,
-                now=now,
-                channel=by,
-                message_id=news_id,
-                call_id=call_id,
-            )
+            messages.append({**row, "kind": "outage_fixed", "to": phone, "payload": payload, "channel": by})
         else:
-            row = {"id": news_id, "call_id": call_id, "phone": phone, "queue": CALLBACK_QUEUE}
-            calls.append({**row, "not_before_at": now, "created_at": now})
+            calls.append({**row, "phone": phone, "queue": CALLBACK_QUEUE, "not_before_at": now})
+    await outbox.enqueue_rows(session, messages)
     await queues.request_callbacks(session, calls)
     return len(news)
 
@@ -308,6 +327,10 @@ def _touched(scopes: Iterable[Scope]) -> dict[str, str]:
     if not 0 < len(touched) <= MOST_SCOPES:
         raise BadInput(f"an outage touches 1 to {MOST_SCOPES} places or parts of the network, not {len(touched)}")
     return touched
+
+
+def _told(outage: Outage) -> dict[str, str | None]:
+    return {"cause": outage.cause, "ends_at": outage.ends_at.isoformat() if outage.ends_at else None}
 
 
 def _check_estimate(started_at: datetime, ends_at: datetime | None) -> None:

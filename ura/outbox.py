@@ -9,11 +9,11 @@ from uuid import uuid4
 from sqlalchemy import ColumnElement, and_, case, delete, func, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import paging, upsert
+from ura import domain_events, paging, upsert
 from ura.claims import Claims, pause_after
 from ura.erp import SendChannel
 from ura.errors import NotFound, Refused
-from ura.models import OutboxMessage, OutboxState, Problem
+from ura.models import EventKind, OutboxMessage, OutboxState, Problem
 from ura.paging import Page
 from ura.upsert import Row
 
@@ -210,15 +210,24 @@ async def mark_failed(
     if problem is None and message.attempts >= MOST_ATTEMPTS:
         problem = Problem.GAVE_UP
     if problem is not None:
-        return await _CLAIMS.settle(
+        failed = await _CLAIMS.settle(
             session, message, state=OutboxState.FAILED, problem=problem, last_error=error, **told
         )
+        if failed:
+            await tell_failed(session, message, problem, now=now)
+        return failed
     waited_for = message.urgent_until is not None and now < message.urgent_until
     quick = may_be_quick and waited_for and message.attempts == 1
     pause = max(QUICK_PAUSE if quick else pause_after(message.attempts), after or timedelta(0))
     return await _CLAIMS.settle(
         session, message, state=OutboxState.QUEUED, next_at=now + pause, last_error=error, **told
     )
+
+
+async def tell_failed(session: AsyncSession, message: OutboxMessage, problem: Problem, *, now: datetime) -> None:
+    """To other programs; not to whom it was, nor what it said."""
+    data = {"kind": message.kind, "channel": message.channel, "problem": problem, "call_id": message.call_id}
+    await domain_events.record(session, EventKind.MESSAGE_FAILED, message.id, data, now=now)
 
 
 async def release_stale(session: AsyncSession, *, claimed_before: datetime, now: datetime) -> int:

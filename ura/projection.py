@@ -13,7 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import (
     billing,
+    call_events,
     calls,
+    domain_events,
     dropped,
     erp_requests,
     events,
@@ -47,20 +49,22 @@ class BadRecord(BadInput):
 @dataclass(frozen=True, slots=True)
 class Projection:
     """`row` reads one record, `write` stores many; `bell` is rung once a batch, with the ids in the column `about`
-    (see ura.events)."""
+    (see ura.events); `tell` makes of a row what other programs are told."""
 
     row: Callable[[Data], Row]
     write: Callable[[AsyncSession, Sequence[Row]], Awaitable[None]]
     bell: str = ""
     about: str = "id"
+    tell: Callable[[Row], Row] | None = None
 
 
 async def apply(session: AsyncSession, record: Record) -> None:
     await apply_batch(session, [record])
 
 
-async def apply_batch(session: AsyncSession, records: Iterable[Record]) -> None:
-    """Raises UnknownKind or BadRecord, naming the record, before it writes anything."""
+async def apply_batch(session: AsyncSession, records: Iterable[Record], *, mirror: bool = False) -> None:
+    """`mirror`: tickets are to stand in the provider's own system, too. Raises UnknownKind or BadRecord, naming the
+    record, before it writes anything."""
     rows: dict[str, list[Row]] = {}
     touched: dict[str, dict[str, None]] = {}
     for record in records:
@@ -77,6 +81,16 @@ async def apply_batch(session: AsyncSession, records: Iterable[Record]) -> None:
     for kind, projection in PROJECTIONS.items():
         if kind in rows:
             await projection.write(session, rows[kind])
+    if mirror:
+        opened = [*rows.get("ticket_opened", []), *rows.get("invoice_disputed", [])]
+        await erp_requests.mirror_tickets(session, opened)
+    told = [
+        projection.tell(row)
+        for kind, projection in PROJECTIONS.items()
+        if projection.tell
+        for row in rows.get(kind, ())
+    ]
+    await domain_events.record_rows(session, told)
     bells = {bell: {"ids": list(ids)} for bell, ids in touched.items()}
     await events.ring(session, bells, now=datetime.now(UTC))
 
@@ -84,6 +98,7 @@ async def apply_batch(session: AsyncSession, records: Iterable[Record]) -> None:
 async def _close_calls(session: AsyncSession, rows: Sequence[Row]) -> None:
     await calls.close(session, rows)
     await dropped.note(session, rows)
+    await call_events.tell_ended(session, [row["id"] for row in rows])
 
 
 # -- one record → one row --------------------------------------------------------------------------------------------
@@ -324,14 +339,14 @@ async def _write_outages_heard(session: AsyncSession, rows: Sequence[Row]) -> No
 
 # In the order of writing: a call before what happened in it, for whoever reads in between.
 PROJECTIONS: dict[str, Projection] = {
-    "call_opened": Projection(_opened, calls.open_calls, bell="calls"),
+    "call_opened": Projection(_opened, calls.open_calls, bell="calls", tell=call_events.opened),
     "call_step": Projection(_step, calls.add_steps, bell="calls", about="call_id"),
-    "call_queued": Projection(_queued, calls.enter_queue, bell="calls"),
-    "call_answered": Projection(_answered, calls.answer, bell="calls"),
+    "call_queued": Projection(_queued, calls.enter_queue, bell="calls", tell=call_events.queued),
+    "call_answered": Projection(_answered, calls.answer, bell="calls", tell=call_events.answered),
     "call_closed": Projection(_closed, _close_calls, bell="calls"),
     "recording_saved": Projection(_recording, calls.add_recordings),
     "steps_answered": Projection(_steps_answered, _write_step_answers),
-    "lead_saved": Projection(_lead, leads.save_leads, bell="leads"),
+    "lead_saved": Projection(_lead, leads.save_leads, bell="leads", tell=call_events.lead_saved),
     "waiting_list_joined": Projection(_waiting, waiting_list.join, bell="leads"),
     "ticket_opened": Projection(_ticket, tickets.open_tickets, bell="tickets"),
     "invoice_disputed": Projection(_disputed, _write_disputes, bell="tickets"),

@@ -1,7 +1,7 @@
 """Is somebody there, and how long does it take? Queues, their hours and waits, the days nobody works, and the calls we
 promised to return."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -11,9 +11,9 @@ import holidays
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import paging, upsert
-from ura.errors import NotFound, Refused
-from ura.models import Attendant, BusinessHours, Call, Callback, CallbackState, Holiday, Queue
+from ura import domain_events, paging, upsert
+from ura.errors import BadInput, NotFound, Refused
+from ura.models import Attendant, BusinessHours, Call, Callback, CallbackState, EventKind, Holiday, Queue
 from ura.paging import Page
 from ura.upsert import Row
 
@@ -67,14 +67,18 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Timetable:
-    """`spans` None: always. `town_days`: what only the town keeps, on the days that were asked about."""
+    """`spans` None: always. `town_days`: what only the town keeps, with its name, on the days that were asked about."""
 
     spans: tuple[Span, ...] | None
-    town_days: frozenset[date]
+    town_days: Mapping[date, str]
     state_uf: str
 
     def is_holiday(self, day: date) -> bool:
-        return day in self.town_days or day in public_holidays(self.state_uf, day.year)
+        return bool(self.holiday(day))
+
+    def holiday(self, day: date) -> str:
+        """Its name; "" on any other day."""
+        return self.town_days.get(day) or public_holidays(self.state_uf, day.year).get(day, "")
 
 
 # One row a span; a queue without a timetable, or with one that has no spans, gives one row without a weekday.
@@ -83,7 +87,7 @@ _HOURS = (
     .outerjoin(BusinessHours, BusinessHours.timetable == Queue.business_hours)
     .where(Queue.key == bindparam("queue"))
 )
-_TOWN_DAYS = select(Holiday.on_day).where(
+_TOWN_DAYS = select(Holiday.on_day, Holiday.name).where(
     Holiday.on_day.between(bindparam("first"), bindparam("last")), Holiday.timetable.in_(("", bindparam("timetable")))
 )
 
@@ -113,11 +117,22 @@ async def timetable(session: AsyncSession, queue: str, *, first: date, last: dat
         raise QueueNotFound(f"There is no queue '{queue}'.")
     state_uf = rows[0].state_uf or state_uf
     if not rows[0].business_hours:
-        return Timetable(None, frozenset(), state_uf)
+        return Timetable(None, {}, state_uf)
     spans = tuple(Span(row.weekday, row.opens, row.closes) for row in rows if row.weekday is not None)
-    wanted = {"first": first, "last": last, "timetable": rows[0].business_hours}
-    own = await session.scalars(_TOWN_DAYS, wanted)
-    return Timetable(spans, frozenset(own), state_uf)
+    return Timetable(spans, await _town_days(session, rows[0].business_hours, first, last), state_uf)
+
+
+async def hours_of(session: AsyncSession, timetable: str, *, first: date, last: date, state_uf: str) -> Timetable:
+    """The same of a timetable that no queue need keep; without spans it is never open."""
+    rows = await session.scalars(select(BusinessHours).where(BusinessHours.timetable == timetable))
+    spans = tuple(Span(row.weekday, row.opens, row.closes) for row in rows)
+    return Timetable(spans, await _town_days(session, timetable, first, last), state_uf)
+
+
+async def _town_days(session: AsyncSession, timetable: str, first: date, last: date) -> dict[date, str]:
+    """One day may be kept by all and, under another name, by this one; either will do."""
+    wanted = {"first": first, "last": last, "timetable": timetable}
+    return {day: name for day, name in await session.execute(_TOWN_DAYS, wanted)}
 
 
 def opening_of(spans: Iterable[Span], now: datetime, *, zone: ZoneInfo, is_holiday: Callable[[date], bool]) -> Opening:
@@ -155,6 +170,26 @@ def public_holidays(state_uf: str, year: int) -> dict[date, str]:
 
 async def list_queues(session: AsyncSession) -> Sequence[Queue]:
     return (await session.scalars(select(Queue).order_by(Queue.key))).all()
+
+
+async def get_queue(session: AsyncSession, key: str) -> Queue:
+    """As it is now, whatever this transaction read before. Raises QueueNotFound."""
+    queue = await session.get(Queue, key, populate_existing=True)
+    if queue is None:
+        raise QueueNotFound(f"There is no queue '{key}'.")
+    return queue
+
+
+async def change_wait_limits(session: AsyncSession, key: str, limits: "WaitLimits") -> Queue:
+    """They hold from the next call on. Raises QueueNotFound, BadInput."""
+    if not SHORTEST_WAIT_S <= limits.max_wait_s <= LONGEST_WAIT_S:
+        raise BadInput(f"Choose a longest wait from {SHORTEST_WAIT_S} to {LONGEST_WAIT_S} seconds.")
+    if limits.callers_per_attendant < 0:
+        raise BadInput("Choose how many may wait for each attendant: 0 is any number.")
+    queue = await get_queue(session, key)
+    queue.max_wait_s, queue.callers_per_attendant = limits.max_wait_s, limits.callers_per_attendant
+    await session.flush()
+    return queue
 
 
 async def list_attendants(session: AsyncSession, *, queue: str = "") -> Sequence[Attendant]:
@@ -243,6 +278,17 @@ def wait_prompt(seconds: float) -> str:
 async def request_callbacks(session: AsyncSession, rows: Sequence[Row]) -> None:
     """Rows with `id`, `call_id`, `phone`, `queue`, `not_before_at`, `created_at`. One that is there stays as it is."""
     await upsert.add_new(session, Callback, [{"state": CallbackState.WAITING, **row} for row in rows])
+    told = [
+        domain_events.row(
+            EventKind.CALLBACK_REQUESTED,
+            row["id"],
+            {"queue": row["queue"], "call_id": row["call_id"]},
+            now=row["created_at"],
+            once="",
+        )
+        for row in rows
+    ]
+    await domain_events.record_rows(session, told)
 
 
 async def list_callbacks(
@@ -286,6 +332,9 @@ async def settle_callback(session: AsyncSession, callback_id: str, *, state: Cal
     await session.refresh(callback)
     if callback.state is not state:
         raise CallbackAlreadySettled("Somebody has said already what came of this call.")
+    if settled is not None:
+        data = {"state": state, "queue": callback.queue}
+        await domain_events.record(session, EventKind.CALLBACK_SETTLED, callback_id, data, now=now)
     return settled is not None
 
 

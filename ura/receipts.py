@@ -11,6 +11,7 @@ from typing import Any, Literal, assert_never
 from sqlalchemy import ColumnElement, and_, func, or_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from ura import outbox
 from ura.models import OutboxMessage, OutboxState, Problem
 
 S = OutboxState
@@ -51,13 +52,17 @@ async def apply(session: AsyncSession, receipt: Receipt, *, now: datetime) -> bo
         update(OutboxMessage)
         .where(or_(*whose), before)
         .values(**values, provider=receipt.provider)
-        .returning(OutboxMessage.id)
-        .execution_options(synchronize_session=False)
+        .returning(OutboxMessage)
+        .execution_options(synchronize_session=False, populate_existing=True)
     )
     if receipt.provider_id:
         known = func.nullif(OutboxMessage.provider_id, "")
         change = change.values(provider_id=func.coalesce(known, receipt.provider_id[:200]))
-    return len((await session.scalars(change)).all()) > 0
+    moved = (await session.scalars(change)).all()
+    if receipt.state is S.FAILED:
+        for message in moved:
+            await outbox.tell_failed(session, message, receipt.problem, now=now)
+    return len(moved) > 0
 
 
 def _change(receipt: Receipt, now: datetime) -> tuple[ColumnElement[bool], dict[str, Any]]:

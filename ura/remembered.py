@@ -32,10 +32,19 @@ class Remembered:
         if answer is None or time.monotonic() >= until:
             answer = asyncio.ensure_future(self._lookups(name, args))
             answer.add_done_callback(lambda done: self._forget_failure(key, done))
-            if len(self._known) >= MOST:
-                self._known.clear()
+            self._known.pop(key, None)
+            self._forget_old()
             self._known[key] = (time.monotonic() + self._seconds[name], answer)
         return await asyncio.shield(answer)  # who hangs up does not cancel the question of the others
+
+    def _forget_old(self) -> None:
+        """What nobody may hear any more, oldest first: a caller's own number is a question that is asked once."""
+        now = time.monotonic()
+        while self._known:
+            oldest = next(iter(self._known))
+            if self._known[oldest][0] > now and len(self._known) < MOST:
+                break
+            del self._known[oldest]
 
     def _forget_failure(self, key: str, done: "asyncio.Future[dict[str, Json]]") -> None:
         failed = done.cancelled() or done.exception() is not None

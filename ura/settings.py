@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ura import addresses
 from ura.errors import BadInput
+from ura.place import Place
 
 ROOT = Path(__file__).resolve().parent.parent
 RADIUS_DATABASES = ("postgresql+psycopg://", "mysql+aiomysql://")
@@ -65,7 +66,14 @@ class Settings(BaseSettings):
     unlock_days: int = Field(default=3, ge=1, le=30, description="a trust unlock lasts so long")
     unlock_oldest_debt_days: int = Field(default=60, ge=1, description="older debts: no trust unlock")
     promise_days: int = Field(default=10, ge=1, le=60, description="a promise of payment may be so far ahead")
+    ticket_reopen_days: int = Field(default=7, ge=0, le=90, description="so long after closing a ticket is reopened")
+    visit_changes: int = Field(default=2, ge=0, le=20, description="so often a customer may put a visit off")
+    visit_notice_hours: float = Field(default=4.0, ge=0, le=168, description="and so long before it at the latest")
     broken_promise_days: int = Field(default=30, ge=0, le=365, description="after a broken one a person agrees")
+
+    access_alarm_records: int = Field(default=500, ge=1, description="people's records one person opens in an hour")
+    api_requests_per_minute: int = Field(default=1200, ge=0, description="of one token or person; 0: any number")
+    source_requests_per_minute: int = Field(default=6000, ge=0, description="of one address; 0: any number")
 
     sip_host: str = "127.0.0.1"
     sip_port: int = 5060
@@ -136,6 +144,17 @@ class Settings(BaseSettings):
     emergency_minutes: int = Field(default=240, ge=1, le=1440, description="so long an emergency is on, unless told")
     message_days: int = Field(default=90, ge=1, le=3650, description="so long what a message said is kept")
 
+    recording_days: int = Field(default=90, ge=90, le=3660, description="so long a caller's recording is kept")
+    contract_recording_days: int = Field(default=1826, ge=90, le=7320, description="and one that led to a contract")
+    record_days: int = Field(default=1826, ge=731, le=7320, description="so long calls and closed tickets are kept")
+    lead_days: int = Field(default=365, ge=30, le=3660, description="so long a sale that came to nothing is kept")
+
+    outbound_networks: str = Field(
+        default="", description="networks inside in which webhooks may be reached: 10.20.0.0/16, comma between"
+    )
+    cti_url: SecretStr = Field(
+        default=SecretStr(""), description="helpdesk that hears of calls, with numbers (Zammad's CTI); empty: none"
+    )
     public_url: str = Field(
         default="", description="where subscribers' browsers reach the API: https://ura.example; empty: no links"
     )
@@ -200,10 +219,22 @@ class Settings(BaseSettings):
     @field_validator("erp_url", "genieacs_url", "public_url")
     @classmethod
     def _is_guarded(cls, value: str) -> str:
+        return _guarded(value)
+
+    @field_validator("cti_url")
+    @classmethod
+    def _is_a_guarded_secret(cls, value: SecretStr) -> SecretStr:
+        _guarded(value.get_secret_value())
+        return value
+
+    @field_validator("outbound_networks")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
         try:
-            return addresses.guarded(value) if value else value
+            addresses.networks(value)
         except BadInput as error:
             raise ValueError(error.message) from error
+        return value
 
     @field_validator("erp_ca_file", mode="before")
     @classmethod
@@ -261,6 +292,15 @@ class Settings(BaseSettings):
         return ZoneInfo(self.time_zone)
 
     @property
+    def place(self) -> Place:
+        return Place(self.zone, self.state_uf)
+
+    @property
+    def mirrors_tickets(self) -> bool:
+        """Does the provider have another system that may keep tickets of its own?"""
+        return self.erp != "local"
+
+    @property
     def db_url(self) -> str:
         return self.database_url or f"sqlite+aiosqlite:///{self.state_dir}/prosa.db"
 
@@ -276,6 +316,11 @@ class Settings(BaseSettings):
     @property
     def recordings_dir(self) -> Path:
         return self.state_dir / "recordings"
+
+    @property
+    def packages_dir(self) -> Path:
+        """What people asked to be given of their data (ura/person_package.py), for thirty days."""
+        return self.state_dir / "packages"
 
     @property
     def rendered_dir(self) -> Path:
@@ -319,6 +364,13 @@ class Settings(BaseSettings):
     @cached_property
     def trunks(self) -> list[str]:
         return [host.strip() for host in self.trunk_hosts.split(",") if host.strip()]
+
+
+def _guarded(url: str) -> str:
+    try:
+        return addresses.guarded(url) if url else url
+    except BadInput as error:
+        raise ValueError(error.message) from error
 
 
 def load() -> Settings:

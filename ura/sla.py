@@ -1,6 +1,6 @@
 """By when is something due? Only hours in which somebody works are counted."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -8,8 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import queues
 from ura.queues import Span
+from ura.sla_clock import LOOK_AHEAD, Calendar, Why, intervals
 
-LOOK_AHEAD = timedelta(days=400)
+ANY_HOLIDAY = "holiday"
 HOUR = timedelta(hours=1)
 
 
@@ -38,32 +39,19 @@ def deadline_of(
     3. On the hour, rounded up, because nobody remembers minutes; but not past closing time.
     4. None when the hours do not add up within 400 days.
     """
+    calendar = Calendar(
+        spans=None if spans is None else tuple(spans),
+        zone=zone,
+        holiday=lambda day: ANY_HOLIDAY if is_holiday(day) else "",
+    )
     start, left = start.astimezone(UTC), worked
-    if spans is None:
-        return _on_the_hour(start + left, zone)
-    for opens, closes in _worked(spans, start, zone, is_holiday):
-        if left <= closes - opens:
-            return min(_on_the_hour(opens + left, zone), closes.astimezone(zone))
-        left -= closes - opens
-    return None
-
-
-def _worked(
-    spans: Iterable[Span], start: datetime, zone: ZoneInfo, is_holiday: Callable[[date], bool]
-) -> Iterator[tuple[datetime, datetime]]:
-    """From `start` on, one after the other, in UTC; none overlaps the one before."""
-    spans = list(spans)
-    first, counted_to = start.astimezone(zone).date(), start
-    for ahead in range(LOOK_AHEAD.days + 1):
-        day = first + timedelta(days=ahead)
-        if is_holiday(day):
+    for each in intervals(calendar, start, start + LOOK_AHEAD):
+        if each.why is not Why.COUNTED:
             continue
-        today = sorted(queues.moments(span, day, zone) for span in spans if span.weekday == day.weekday())
-        for opens, closes in today:
-            begins = max(opens, counted_to)
-            if begins < closes:
-                yield begins, closes
-                counted_to = closes
+        if left <= each.to_at - each.from_at:
+            return min(_on_the_hour(each.from_at + left, zone), each.to_at.astimezone(zone))
+        left -= each.to_at - each.from_at
+    return None
 
 
 def _on_the_hour(moment: datetime, zone: ZoneInfo) -> datetime:

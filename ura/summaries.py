@@ -40,6 +40,16 @@ def refused(request: ErpRequest) -> str:
     return _wish(request, "refused")
 
 
+def not_mirrored(request: ErpRequest) -> str:
+    """For whoever looks for one of our tickets, or a visit, in the provider's system."""
+    return _texts()["mirror"][request.operation.value]
+
+
+def still_down() -> str:
+    """Of whoever calls after an incident was closed."""
+    return str(_texts()["incident"]["still_down"])
+
+
 def _wish(request: ErpRequest, *outcome: str) -> str:
     words, args = _texts()["wish"], request.args
     about = " ".join(str(args.get(name) or "") for name in ("subject", "on")).strip()

@@ -1,26 +1,27 @@
-"""Tickets: what somebody was promised. Open → closed; the history only grows."""
+"""Tickets: what somebody was promised. Opened, found, and a history that only grows; ura.ticket_moves moves them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, cast
 from uuid import uuid4
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
-from ura import paging, upsert
-from ura.errors import BadInput, NotFound, Refused
-from ura.models import Category, Ticket, TicketEvent, TicketEventKind, TicketStatus, Tier
+from ura import events, paging, ticket_clock, ticket_news, upsert
+from ura.errors import BadInput, NotFound
+from ura.models import Ticket, TicketEvent, TicketEventKind, TicketStatus, Tier
 from ura.paging import Page
 from ura.upsert import Row
+
+Json = Any
+WHOLE_PROTOCOL = 12
 
 
 class TicketNotFound(NotFound):
     code = "ticket-not-found"
-
-
-class TicketAlreadyClosed(Refused):
-    code = "ticket-already-closed"
 
 
 class CommentIsEmpty(BadInput):
@@ -29,20 +30,35 @@ class CommentIsEmpty(BadInput):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketFilter:
+    """`protocol`: whole, or how it begins. `due_before`: only those that are not closed, the longest due first."""
+
     status: TicketStatus | None = None
-    category: Category | None = None
+    category: str = ""
     tier: Tier | None = None
     queue: str = ""
     phone: str = ""
     protocol: str = ""
     call_id: str = ""
+    contract_ref: str = ""
+    assignee_id: int | None = None
+    incident_id: str = ""
+    due_before: datetime | None = None
     opened_from: datetime | None = None
     opened_before: datetime | None = None
 
 
 async def open_tickets(session: AsyncSession, rows: Sequence[Row]) -> None:
-    """Rows with the columns of Ticket, without status and closing. A ticket that is there stays as it is."""
-    complete = [{"tier": Tier.L1, "contract_ref": "", **row, "status": TicketStatus.OPEN} for row in rows]
+    """Rows with the columns of Ticket, without status and closing. A ticket that is there stays as it is. Every ticket
+    that there is has come through here."""
+    blank: dict[str, Json] = {
+        "tier": Tier.L1,
+        "contract_ref": "",
+        "segment": "",
+        "report": "",
+        "form": {},
+        "told_deadline_at": None,
+    }
+    complete = await ticket_clock.wound_up(session, [{**blank, **row, "status": TicketStatus.OPEN} for row in rows])
     await upsert.add_new(session, Ticket, complete)
     first_lines = [
         {
@@ -55,7 +71,7 @@ async def open_tickets(session: AsyncSession, rows: Sequence[Row]) -> None:
         }
         for row in rows
     ]
-    await upsert.add_new(session, TicketEvent, first_lines)
+    await add_events(session, first_lines)
 
 
 async def open_ticket(
@@ -63,7 +79,7 @@ async def open_ticket(
     *,
     ticket_id: str,
     protocol: str,
-    category: Category,
+    category: str,
     summary: str,
     phone: str,
     queue: str,
@@ -71,8 +87,14 @@ async def open_ticket(
     now: datetime,
     call_id: str | None = None,
     contract_ref: str = "",
+    tier: Tier = Tier.L1,
+    segment: str = "",
+    report: str = "",
+    told_deadline_at: datetime | None = None,
+    form: Mapping[str, Json] | None = None,
 ) -> Ticket:
-    """Open one, by its id: asked twice, the first stays and is given back."""
+    """Open one, by its id: asked twice, the first stays and is given back. Who opens one at L2 has asked
+    `ticket_rules.check_promise`."""
     row = {
         "id": ticket_id,
         "protocol": protocol,
@@ -84,37 +106,35 @@ async def open_ticket(
         "opened_by": opened_by,
         "opened_at": now,
         "contract_ref": contract_ref,
+        "tier": tier,
+        "segment": segment,
+        "report": report.strip(),
+        "told_deadline_at": told_deadline_at,
+        "form": dict(form or {}),
     }
     await open_tickets(session, [row])
+    await events.ring(session, {"tickets": {"ids": [ticket_id]}}, now=now)
     return await get_ticket(session, ticket_id)
 
 
 async def comment(
-    session: AsyncSession, ticket: Ticket, *, text: str, actor: str, now: datetime, event_id: str = ""
+    session: AsyncSession,
+    ticket: Ticket,
+    *,
+    text: str,
+    actor: str,
+    now: datetime,
+    event_id: str = "",
+    internal: bool = False,
 ) -> TicketEvent:
-    """Add a line to the history, also after closing. `event_id` makes a repeated request harmless."""
+    """Add a line to the history, also after closing. `event_id` makes a repeated request harmless. `internal`: for
+    colleagues (`ticket_rules.is_internal`)."""
     if not text.strip():
         raise CommentIsEmpty("A comment needs text.")
-    return await _add_event(session, ticket, TicketEventKind.COMMENTED, text, actor, now, event_id)
-
-
-async def close_ticket(
-    session: AsyncSession, ticket: Ticket, *, text: str, actor: str, now: datetime, event_id: str = ""
-) -> Ticket:
-    """Close it. Raises TicketAlreadyClosed when it is, also when somebody else was faster by a moment."""
-    change = (
-        update(Ticket)
-        .where(Ticket.id == ticket.id, Ticket.status == TicketStatus.OPEN)
-        .values(status=TicketStatus.CLOSED, closed_at=now)
-        .returning(Ticket.id)
-        .execution_options(synchronize_session=False)
+    kind = TicketEventKind.COMMENTED
+    return await add_event(
+        session, ticket, kind=kind, text=text, actor=actor, now=now, event_id=event_id, internal=internal
     )
-    closed = await session.scalar(change)
-    await session.refresh(ticket)
-    if closed is None:
-        raise TicketAlreadyClosed("This ticket is closed. Comment on it, or open a new one.")
-    await _add_event(session, ticket, TicketEventKind.CLOSED, text, actor, now, event_id)
-    return ticket
 
 
 async def find_ticket(session: AsyncSession, ticket_id: str) -> Ticket | None:
@@ -131,14 +151,22 @@ async def get_ticket(session: AsyncSession, ticket_id: str) -> Ticket:
 async def list_tickets(
     session: AsyncSession, *, filters: TicketFilter | None = None, cursor: str = "", limit: int = 100
 ) -> Page[Ticket]:
-    """Newest first."""
+    """Newest first, or by what is due."""
     wanted = filters or TicketFilter()
-    conditions = paging.equal(Ticket, wanted, ("status", "category", "tier", "queue", "phone", "protocol", "call_id"))
+    exact = ("status", "category", "tier", "queue", "phone", "call_id", "contract_ref", "assignee_id", "incident_id")
+    conditions = paging.equal(Ticket, wanted, exact)
+    if wanted.protocol:
+        conditions.append(_protocol(wanted.protocol))
     if wanted.opened_from:
         conditions.append(Ticket.opened_at >= wanted.opened_from)
     if wanted.opened_before:
         conditions.append(Ticket.opened_at < wanted.opened_before)
-    return await paging.fetch(session, Ticket, conditions, by=(Ticket.opened_at, Ticket.id), cursor=cursor, limit=limit)
+    if wanted.due_before is None:
+        by = (Ticket.opened_at, Ticket.id)
+        return await paging.fetch(session, Ticket, conditions, by=by, cursor=cursor, limit=limit)
+    conditions += [Ticket.due_at < wanted.due_before, Ticket.status.in_((TicketStatus.OPEN, TicketStatus.WAITING))]
+    by = (cast(InstrumentedAttribute[datetime], Ticket.due_at), Ticket.id)
+    return await paging.fetch(session, Ticket, conditions, by=by, cursor=cursor, limit=limit, oldest_first=True)
 
 
 async def list_events(session: AsyncSession, ticket: Ticket) -> Sequence[TicketEvent]:
@@ -147,8 +175,17 @@ async def list_events(session: AsyncSession, ticket: Ticket) -> Sequence[TicketE
     return (await session.scalars(query)).all()
 
 
-async def _add_event(
-    session: AsyncSession, ticket: Ticket, kind: TicketEventKind, text: str, actor: str, now: datetime, event_id: str
+async def add_event(
+    session: AsyncSession,
+    ticket: Ticket,
+    *,
+    kind: TicketEventKind,
+    actor: str,
+    now: datetime,
+    text: str = "",
+    detail: Mapping[str, Json] | None = None,
+    internal: bool = False,
+    event_id: str = "",
 ) -> TicketEvent:
     row = {
         "id": event_id or uuid4().hex,
@@ -157,6 +194,24 @@ async def _add_event(
         "actor": actor,
         "kind": kind,
         "text": text.strip(),
+        "detail": dict(detail or {}),
+        "internal": internal,
     }
-    await upsert.add_new(session, TicketEvent, [row])
+    await add_events(session, [row])
+    await events.ring(session, {"tickets": {"ids": [ticket.id]}}, now=now)
     return await session.get_one(TicketEvent, row["id"])
+
+
+async def add_events(session: AsyncSession, rows: Sequence[Row]) -> None:
+    """Rows with the columns of TicketEvent. Every line of every history comes through here."""
+    await upsert.add_new(session, TicketEvent, rows)
+    await ticket_news.tell(session, rows)
+
+
+def _protocol(text: str) -> ColumnElement[bool]:
+    """Protocols are digits, so those that begin so lie between two of them, and the index finds them."""
+    if len(text) >= WHOLE_PROTOCOL:
+        return Ticket.protocol == text
+    end = text.rstrip("9")
+    from_here = Ticket.protocol >= text
+    return from_here & (Ticket.protocol < end[:-1] + str(int(end[-1]) + 1)) if end else from_here

@@ -38,6 +38,12 @@ async def add_new(session: AsyncSession, model: type[Base], rows: Sequence[Row])
     await execute(session, _insert_new(dialect(session), model), rows)
 
 
+async def is_new(session: AsyncSession, model: type[Base], row: Row) -> bool:
+    """Insert one row with an `id`. False: it is there already, and stays as it is."""
+    statement = _insert_new(dialect(session), model).values(row).returning(model.__table__.columns["id"])
+    return await session.scalar(statement) is not None
+
+
 async def execute(session: AsyncSession, statement: Insert, rows: Sequence[Row]) -> None:
     """Run it for every row, in this order. Goes past the ORM: objects that the session holds do not notice."""
     if rows:

@@ -38,6 +38,10 @@ class Permission(StrEnum):
     LEADS_WRITE = "leads:write"
     TICKETS_READ = "tickets:read"
     TICKETS_WRITE = "tickets:write"
+    TICKETS_L1 = "tickets:l1"  # to act on a ticket while it is there
+    TICKETS_L2 = "tickets:l2"
+    TICKETS_L3 = "tickets:l3"
+    TICKETS_SETUP = "tickets:setup"  # categories, forms, technicians
     OUTAGES_READ = "outages:read"
     OUTAGES_WRITE = "outages:write"
     CALLBACKS_READ = "callbacks:read"
@@ -54,28 +58,42 @@ class Permission(StrEnum):
     ENTRY_WRITE = "entry:write"
     CALLERS_BLOCK = "callers:block"
     REPORTS_READ = "reports:read"
+    PRIVACY_MANAGE = "privacy:manage"  # people's requests about their data, holds, the purge log
     HEALTH_READ = "health:read"
     METRICS_READ = "metrics:read"
+    EVENTS_READ = "events:read"  # to follow what happens: of each kind, to those who may read what it is about
+    WEBHOOKS_MANAGE = "webhooks:manage"
     PANEL_USE = "panel:use"
     PHONES_SEE = "phones:see"
+    SUBSCRIBERS_READ = "subscribers:read"
+    SUBSCRIBERS_REVEAL = "subscribers:reveal"  # CPF, numbers and address in full, each time with a reason
+    QUEUES_READ = "queues:read"
+    QUEUES_WRITE = "queues:write"
+    AUDIT_READ = "audit:read"
+    TOKENS_MANAGE = "tokens:manage"
     USERS_MANAGE = "users:manage"
 
 
 _P = Permission
 _EVERYBODY = frozenset(
     {_P.PANEL_USE, _P.CALLS_READ, _P.TICKETS_READ, _P.OUTAGES_READ, _P.COVERAGE_READ, _P.PLANS_READ, _P.HOURS_READ}
-)
+) | {_P.EVENTS_READ, _P.QUEUES_READ}
+_ADMINS_ONLY = frozenset({_P.USERS_MANAGE, _P.TOKENS_MANAGE, _P.WEBHOOKS_MANAGE, _P.AUDIT_READ})
 GRANTS: dict[Role, frozenset[Permission]] = {
     Role.ADMIN: frozenset(Permission),
-    Role.SUPERVISOR: frozenset(Permission) - {_P.USERS_MANAGE},
+    Role.SUPERVISOR: frozenset(Permission) - _ADMINS_ONLY,
     Role.ATTENDANT: _EVERYBODY
-    | {_P.TICKETS_WRITE, _P.LEADS_READ, _P.LEADS_WRITE, _P.FLOWS_READ, _P.PHONES_SEE, _P.RECORDINGS_HEAR}
+    | {_P.TICKETS_WRITE, _P.TICKETS_L1, _P.LEADS_READ, _P.LEADS_WRITE, _P.FLOWS_READ, _P.PHONES_SEE, _P.RECORDINGS_HEAR}
     | {_P.CALLBACKS_READ, _P.CALLBACKS_WRITE, _P.MESSAGES_READ, _P.MESSAGES_WRITE}
-    | {_P.ENTRY_READ, _P.CALLERS_BLOCK},
-    # Technicians keep the network: they never see a customer's number, nor hear a customer.
-    Role.TECHNICIAN: _EVERYBODY | {_P.TICKETS_WRITE, _P.OUTAGES_WRITE, _P.HEALTH_READ},
+    | {_P.ENTRY_READ, _P.CALLERS_BLOCK, _P.SUBSCRIBERS_READ, _P.SUBSCRIBERS_REVEAL},
+    # Technicians see a customer's number with the contact that they may make (ura.tickets), in no list.
+    Role.TECHNICIAN: _EVERYBODY
+    | {_P.TICKETS_WRITE, _P.TICKETS_L2, _P.OUTAGES_WRITE, _P.HEALTH_READ}
+    | {_P.SUBSCRIBERS_READ},
+    # Who keeps the network never sees a customer's number, nor hears a customer.
+    Role.NETWORK: _EVERYBODY | {_P.TICKETS_WRITE, _P.TICKETS_L3, _P.OUTAGES_WRITE, _P.HEALTH_READ},
     # Owners see figures and paths, masked, and change nothing.
-    Role.OWNER: _EVERYBODY | {_P.LEADS_READ, _P.FLOWS_READ, _P.HEALTH_READ, _P.REPORTS_READ},
+    Role.OWNER: _EVERYBODY | {_P.LEADS_READ, _P.FLOWS_READ, _P.HEALTH_READ, _P.REPORTS_READ, _P.AUDIT_READ},
 }
 
 
@@ -153,6 +171,14 @@ async def create_user(session: AsyncSession, *, email: str, name: str, role: Rol
 async def list_emails(session: AsyncSession) -> list[str]:
     """Of all who may log in, by name."""
     return list(await session.scalars(select(User.email).where(User.active).order_by(User.email)))
+
+
+async def emails_of(session: AsyncSession, user_ids: Collection[int]) -> dict[int, str]:
+    if not user_ids:
+        return {}
+    return {
+        row.id: row.email for row in await session.execute(select(User.id, User.email).where(User.id.in_(user_ids)))
+    }
 
 
 async def find_user(session: AsyncSession, *, email: str) -> User | None:
@@ -337,7 +363,8 @@ async def create_api_token(
         raise BadInput("Choose a moment in the future for the end of the token.")
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)
     granted = sorted(_permissions(list(scopes)))
-    session.add(ApiToken(name=name, hash=digest(token), scopes=granted, created_at=now, expires_at=expires_at))
+    row = ApiToken(name=name, made_by=actor, hash=digest(token), scopes=granted, created_at=now, expires_at=expires_at)
+    session.add(row)
     await audit.record(session, actor=actor, action="token-created", subject=name, detail={"scopes": granted})
     await session.flush()
     return token

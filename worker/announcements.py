@@ -10,6 +10,7 @@ import structlog
 
 from ura import emergency
 from ura.db import Sessions
+from worker.schedules import repeat
 
 log = structlog.get_logger(__name__)
 
@@ -41,12 +42,8 @@ class Announcements:
         self._tried: set[str] = set()
 
     async def run(self) -> None:
-        while True:
-            try:
-                await self.turn(datetime.now(UTC))
-            except Exception as error:
-                log.warning("an emergency's words are rendered later", reason=type(error).__name__)
-            await asyncio.sleep(LOOK_EVERY_S)
+        put_off = "an emergency's words are rendered later"
+        await repeat(LOOK_EVERY_S, lambda: self.turn(datetime.now(UTC)), put_off=put_off)
 
     async def turn(self, now: datetime) -> None:
         async with self._sessions() as session:

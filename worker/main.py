@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+from collections.abc import Coroutine
 from datetime import datetime
 from functools import partial
 
@@ -10,14 +11,18 @@ import httpx
 import structlog
 import uvloop
 
-from ura import contacts, health, invoice_copies, invoice_documents, logs, promises, queues, settings
+from ura import addresses, contacts, health, invoice_copies, invoice_documents, logs, promises, queues, settings
 from ura.adapters import erp as erp_adapters
 from ura.adapters import network as network_adapters
 from ura.adapters.ami import Ami
+from ura.adapters.cti import CtiPush
 from ura.adapters.demo_inbox import DemoInbox
 from ura.adapters.erp import ErpMetrics
 from ura.adapters.mail import Mail
+from ura.adapters.outbound_http import CONFIGURED, Reach
+from ura.adapters.outbound_http import client as guarded_client
 from ura.adapters.sms import HttpSms, SmsApi
+from ura.adapters.webhooks import WebhookPost
 from ura.adapters.whatsapp import WhatsApp
 from ura.adapters.zenvia import Zenvia
 from ura.crypto import Keyring
@@ -31,14 +36,20 @@ from ura.metrics import MetricsFile
 from ura.protocol import Protocols
 from worker.ami_events import BEAT_S, AmiEvents
 from worker.announcements import Announcements, render_at_once
+from worker.cti import CtiNews
 from worker.deliveries import Deliveries, Hours
 from worker.erp_requests import ErpRequests
+from worker.escalation import Escalation
+from worker.incidents import Incidents
 from worker.notices import Notices
+from worker.person_requests import PersonRequests
 from worker.projector import Projector
 from worker.promises import Promises
 from worker.recovery import Recovering
+from worker.retention import Retention
 from worker.sales import Sales
 from worker.schedules import Housekeeping, every, render_waiting_names
+from worker.webhooks import Webhooks
 
 log = structlog.get_logger(__name__)
 
@@ -90,16 +101,25 @@ def make_writer(config: settings.Settings, sessions: Sessions, erp: Erp) -> Writ
     )
 
 
+def cti_news(
+    config: settings.Settings, sessions: Sessions, client: httpx.AsyncClient
+) -> list[Coroutine[None, None, None]]:
+    """Off unless somebody says where: a customer's number leaves the house."""
+    url = config.cti_url.get_secret_value()
+    return [CtiNews(sessions, CtiPush(client, url)).run()] if url else []
+
+
 async def serve(config: settings.Settings) -> None:
     """Until SIGTERM or SIGINT; then what lies in the journals is applied once more."""
     engine = make_engine(config.db_url)
-    sessions = make_sessions(engine)
+    sessions = make_sessions(engine, config.place)
     journal = Journal(config.journal_dir, "worker")
     figures = MetricsFile(config.state_dir, "worker")
     erp = erp_adapters.from_settings(config, sessions, metrics=ErpMetrics(figures.registry))
     network = network_adapters.from_settings(config, sessions, erp)
     requests = ErpRequests(sessions, erp, network)
-    client = httpx.AsyncClient()
+    client = guarded_client(CONFIGURED)
+    outward = guarded_client(Reach(addresses.networks(config.outbound_networks)))
     hours = Hours(config.message_first_hour, config.message_last_hour, config.zone)
     by_phone = phone_channel(open_channels(config))
     deliveries = Deliveries(sessions, make_gateways(config, client), make_writer(config, sessions, erp), hours)
@@ -110,7 +130,7 @@ async def serve(config: settings.Settings) -> None:
         inbox_dir=config.inbox_dir,
         news_by=by_phone,
     )
-    projector = Projector(config.journal_dir, sessions, wakes)
+    projector = Projector(config.journal_dir, sessions, wakes, mirror=config.mirrors_tickets)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -130,6 +150,7 @@ async def serve(config: settings.Settings) -> None:
         deliveries.run(),
         requests.run(),
         Notices(sessions, erp).run(),
+        Incidents(sessions, by=by_phone).run(),
         Promises(sessions, erp, zone=config.zone, may_ring=hours.open_at, by=by_phone).run(),
         ami.run(),
         housekeeping.run(),
@@ -137,8 +158,13 @@ async def serve(config: settings.Settings) -> None:
         Recovering(sessions, may_ring=hours.open_at, by=by_phone).run(),
         render_waiting_names(config),
         Sales(sessions, config).run(),
+        Escalation(sessions).run(),
+        Retention(sessions, erp, config).run(),
+        PersonRequests(sessions, erp, config).run(),
+        Webhooks(sessions, Keyring.of(config), WebhookPost(outward)).run(),
         every(BEAT_S, partial(beat, "worker")),
         figures.run(),
+        *cti_news(config, sessions, client),
     )
     tasks = [asyncio.create_task(run) for run in runs]
     await stop.wait()
@@ -150,6 +176,7 @@ async def serve(config: settings.Settings) -> None:
         while await projector.step():
             pass
     await client.aclose()
+    await outward.aclose()
     await network.close()
     await erp.close()
     await engine.dispose()

@@ -1,15 +1,15 @@
 """Is an outage over that only the provider's system knows of? Asked there every minute, for who wants the news."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from ura import events, outages
-from ura.db import Sessions, database_is_away
+from ura import domain_events, events, outages
+from ura.db import Sessions
 from ura.erp import Erp, ErpUnavailable, OutageNotice, Unsupported
-from ura.models import NoticedOutage
+from ura.models import EventKind, NoticedOutage
+from worker.schedules import repeat
 
 log = structlog.get_logger(__name__)
 
@@ -34,13 +34,7 @@ class Notices:
         self._now = now
 
     async def run(self) -> None:
-        while True:
-            try:
-                await self.step()
-            except Exception as error:
-                if not database_is_away(error):
-                    log.exception("the provider's outages could not be looked at")
-            await asyncio.sleep(LOOK_EVERY_S)
+        await repeat(LOOK_EVERY_S, self.step, put_off="the provider's outages could not be looked at")
 
     async def step(self) -> None:
         """Closes what is over, by its end or because the system no longer tells of it; Housekeeping tells who waits."""
@@ -83,6 +77,7 @@ class Notices:
                 return
             outage.closed_at, outage.closed_by = now, noticed.source
             await events.ring(session, {"outages": {"ids": [outage.id]}}, now=now)
+            await domain_events.record(session, EventKind.OUTAGE_CLOSED, outage.id, {"cause": outage.cause}, now=now)
         log.info("an outage of the provider's system is over", outage_id=noticed.outage_id)
 
     async def _leave(self, noticed: NoticedOutage) -> None:
@@ -96,4 +91,5 @@ class Notices:
                 return
             outage.closed_at, outage.closed_by = now, outages.NOBODY
             await events.ring(session, {"outages": {"ids": [outage.id]}}, now=now)
+            await domain_events.record(session, EventKind.OUTAGE_CLOSED, outage.id, {"cause": outage.cause}, now=now)
         log.warning("an outage of the provider's system was not seen for a day: closed", outage_id=noticed.outage_id)

@@ -36,12 +36,15 @@ class Projector:
         sessions: Sessions,
         wakes: Mapping[str, asyncio.Event] | None = None,
         *,
+        mirror: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`wakes`: kind of record that is waited for → what is set when such records have been applied."""
+        """`wakes`: kind of record that is waited for → what is set when such records have been applied. `mirror`: see
+        ura.projection."""
         self._folder = folder
         self._sessions = sessions
         self._wakes = wakes or {}
+        self._mirror = mirror
         self._offsets: dict[str, int] | None = None
         self._turns = -1  # so the first turn looks for the dead
         self._clock = clock
@@ -113,7 +116,8 @@ class Projector:
         bad = {path: batch.bad for path, batch in grown.items()}
         try:
             async with self._sessions.begin() as session:
-                await apply_batch(session, [record for batch in grown.values() for record in batch.records])
+                records = [record for batch in grown.values() for record in batch.records]
+                await apply_batch(session, records, mirror=self._mirror)
                 await _remember(session, grown)
         except Exception as error:
             if database_is_away(error):
@@ -133,7 +137,7 @@ class Projector:
             for record in batch.records:
                 try:
                     async with session.begin_nested():
-                        await apply_batch(session, [record])
+                        await apply_batch(session, [record], mirror=self._mirror)
                 except Exception as error:
                     if database_is_away(error):
                         raise

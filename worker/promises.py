@@ -1,16 +1,16 @@
 """Who promised to pay is reminded the day before; whether it was kept is written down when that can be known."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 
 import structlog
 
 from ura import promises
-from ura.db import Sessions, database_is_away
+from ura.db import Sessions
 from ura.erp import Erp, ErpUnavailable, SendChannel
 from ura.models import PromiseOutcome
 from ura.promises import Followed, Standing
+from worker.schedules import repeat
 
 log = structlog.get_logger(__name__)
 
@@ -43,13 +43,7 @@ class Promises:
         self._now = now
 
     async def run(self) -> None:
-        while True:
-            try:
-                await self.step()
-            except Exception as error:
-                if not database_is_away(error):
-                    log.exception("promises of payment could not be looked at")
-            await asyncio.sleep(LOOK_EVERY_S)
+        await repeat(LOOK_EVERY_S, self.step, put_off="promises of payment could not be looked at")
 
     async def step(self) -> None:
         now = self._now().astimezone(self._zone)

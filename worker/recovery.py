@@ -1,6 +1,5 @@
 """Each minute, while telephones may ring: whose line failed in the middle of a call, and nobody has told them yet?"""
 
-import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -9,7 +8,7 @@ import structlog
 from ura import dropped
 from ura.db import Sessions
 from ura.erp import SendChannel
-from worker.schedules import MINUTE_S
+from worker.schedules import MINUTE_S, repeat
 
 log = structlog.get_logger(__name__)
 
@@ -23,12 +22,8 @@ class Recovering:
         self._by = by
 
     async def run(self) -> None:
-        while True:
-            try:
-                await self.turn(datetime.now(UTC))
-            except Exception as error:
-                log.warning("callers whose line failed are told later", reason=type(error).__name__)
-            await asyncio.sleep(MINUTE_S)
+        put_off = "callers whose line failed are told later"
+        await repeat(MINUTE_S, lambda: self.turn(datetime.now(UTC)), put_off=put_off)
 
     async def turn(self, now: datetime) -> None:
         if not self._may_ring(now):

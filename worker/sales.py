@@ -1,7 +1,6 @@
 """What sales were promised, each minute: who waited for us to reach them is rung when we do, and what a call left has a
 next action."""
 
-import asyncio
 from datetime import UTC, datetime
 
 import structlog
@@ -9,10 +8,9 @@ import structlog
 from ura import funnel, waiting_list
 from ura.db import Sessions
 from ura.settings import Settings
+from worker.schedules import MINUTE_S, repeat
 
 log = structlog.get_logger(__name__)
-
-MINUTE_S = 60.0
 
 
 class Sales:
@@ -21,12 +19,8 @@ class Sales:
         self._zone, self._state_uf = config.zone, config.state_uf
 
     async def run(self) -> None:
-        while True:
-            try:
-                await self.minutely(datetime.now(UTC))
-            except Exception as error:
-                log.warning("promises to who wants to buy are put off", for_s=MINUTE_S, reason=type(error).__name__)
-            await asyncio.sleep(MINUTE_S)
+        put_off = "promises to who wants to buy are put off"
+        await repeat(MINUTE_S, lambda: self.minutely(datetime.now(UTC)), put_off=put_off)
 
     async def minutely(self, now: datetime) -> None:
         """An import rings them in its own transaction; this is for who joined the list as it was running, or whose

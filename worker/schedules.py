@@ -10,9 +10,9 @@ from pathlib import Path
 
 import structlog
 
-from ura import leads, outages, outbox, subscribers, users, wanted_names
+from ura import access_log, answered, domain_events, leads, outages, outbox, subscribers, users, wanted_names, webhooks
 from ura.adapters import demo_inbox
-from ura.db import Sessions
+from ura.db import Sessions, database_is_away
 from ura.erp import SendChannel
 from ura.settings import Settings
 
@@ -34,10 +34,24 @@ async def every(seconds: float, work: Callable[[], None]) -> None:
         await asyncio.sleep(seconds)
 
 
+async def repeat(seconds: float, work: Callable[[], Awaitable[object]], *, put_off: str) -> None:
+    """For ever. What `work` raises holds nothing else up and comes again with the next turn: a database that is away
+    in one line, anything else, which is a defect, with where it was. `put_off`: what did not happen."""
+    while True:
+        try:
+            await work()
+        except Exception as error:
+            if database_is_away(error):
+                log.warning(put_off, for_s=seconds, reason=type(error).__name__)
+            else:
+                log.exception(put_off, for_s=seconds)
+        await asyncio.sleep(seconds)
+
+
 class Housekeeping:
-    """In the database: each hour log-ins that have ended, old tries to be recognised and what old messages said; each
-    minute news for who waits for the end of an outage, and the sales that calls left open. What fails holds nothing
-    else up."""
+    """In the database: each hour log-ins that have ended, old tries to be recognised, old answers to requests, what old
+    messages said and what other programs were told long ago; each minute news for who waits for the end of an outage,
+    and the sales that calls left open. What fails holds nothing else up."""
 
     def __init__(
         self, sessions: Sessions, *, message_days: int, inbox_dir: Path, news_by: SendChannel = SendChannel.SMS
@@ -51,22 +65,20 @@ class Housekeeping:
         await asyncio.gather(
             self._repeat(HOUR_S, self.hourly),
             self._repeat(HOUR_S, self.forget_messages),
+            self._repeat(HOUR_S, self.forget_events),
             self._repeat(MINUTE_S, self.minutely),
             self._repeat(MINUTE_S, self.close_leads),
         )
 
     async def _repeat(self, seconds: float, work: Callable[[datetime], Awaitable[None]]) -> None:
-        while True:
-            try:
-                await work(datetime.now(UTC))
-            except Exception as error:
-                log.warning("housekeeping put off", for_s=seconds, reason=type(error).__name__)
-            await asyncio.sleep(seconds)
+        await repeat(seconds, lambda: work(datetime.now(UTC)), put_off="housekeeping put off")
 
     async def hourly(self, now: datetime) -> None:
         async with self._sessions.begin() as session:
             await users.forget_old_sessions(session, now=now)
             await subscribers.forget_old_attempts(session, now=now)
+            await answered.forget_old_answers(session, now=now)
+            await access_log.forget_old_accesses(session, now=now)
 
     async def forget_messages(self, now: datetime) -> None:
         """What they said: a boleto's line, a PIX code, an amount. A few at a time: calls write to the same file."""
@@ -80,6 +92,13 @@ class Housekeeping:
             forgotten += len(ids)
         if forgotten:
             log.info("deleted what old messages said", messages=forgotten)
+
+    async def forget_events(self, now: datetime) -> None:
+        """What other programs were told, when it is old; some at a time, as with messages."""
+        forgotten = -1
+        while forgotten:
+            async with self._sessions.begin() as session:
+                forgotten = await domain_events.forget(session, now=now) + await webhooks.forget(session, now=now)
 
     async def minutely(self, now: datetime) -> None:
         async with self._sessions.begin() as session:

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.call_views import phone_for
 from api.deps import CallbackReader, CallbackWriter, SessionDep
 from api.errors import described
+from api.idempotency import Once
 from api.routes.calls import CallbackAnswer, searched_phone
 from api.schemas import Cursor, Limit, Listed
 from ura import audit, queues
@@ -17,7 +18,7 @@ from ura.models import Callback, CallbackState
 from ura.queues import CallbackFilter
 from ura.users import Actor
 
-router = APIRouter(prefix="/callbacks", tags=["callbacks"])
+router = APIRouter(prefix="/callbacks", tags=["callbacks"], route_class=Once)
 
 
 class CallbackDetail(CallbackAnswer):

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from api.call_views import CallView, Stage, address_for, phone_for, stage_of
+from api.call_views import CallView, Stage, address_for, phone_for, stage_of, text_for
 from api.deps import CallReader, SessionDep, WiredDep
 from api.errors import Forbidden, described
+from api.records import opened
 from api.schemas import Answer, Cursor, Limit, Listed
 from ura import aftermath, calls, phones, summaries
 from ura.aftermath import Aftermath
@@ -17,7 +18,6 @@ from ura.errors import BadInput
 from ura.models import (
     Call,
     CallbackState,
-    Category,
     Door,
     ErpRequestState,
     LeadStatus,
@@ -26,6 +26,7 @@ from ura.models import (
     Outcome,
     Problem,
     PromiseOutcome,
+    RecordKind,
     StepResult,
     TicketStatus,
 )
@@ -77,7 +78,7 @@ class Link(Answer):
 
 
 class TicketLink(Link):
-    category: Category
+    category: str
     status: TicketStatus
     summary: str
 
@@ -191,6 +192,7 @@ async def list_calls(
 @router.get("/{call_id}", summary="One call with its steps and all that came of it", responses=described(404))
 async def get_call(actor: CallReader, session: SessionDep, things: WiredDep, call_id: str) -> CallDetail:
     call = await calls.get_call(session, call_id)
+    await opened(session, things, actor, RecordKind.CALL, call.id)
     steps = (await calls.list_steps(session, [call.id]))[call.id]
     view: CallView = (await things.reader.view(session, [call]))[0]
     return CallDetail(
@@ -227,7 +229,7 @@ def _left(actor: Actor, left: Aftermath) -> dict[str, Any]:
                 href=f"/api/v1/tickets/{ticket.id}",
                 category=ticket.category,
                 status=ticket.status,
-                summary=summaries.told(ticket),
+                summary=text_for(actor, summaries.told(ticket)),
             )
             for ticket in left.tickets
         ],

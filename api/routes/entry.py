@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.call_views import phone_for
 from api.deps import Blocker, EntryReader, EntryWriter, SessionDep, WiredDep
 from api.errors import described
+from api.idempotency import Once
 from api.schemas import Answer
 from ura import blocks, calls, emergency, phones, priority
 from ura.errors import BadInput
@@ -17,7 +18,7 @@ from ura.models import CallerBlock, Emergency
 from ura.settings import Settings
 from ura.users import Actor
 
-router = APIRouter(tags=["entry"])
+router = APIRouter(tags=["entry"], route_class=Once)
 
 MOST_MINUTES = 24 * 60
 Minutes = Annotated[int, Field(ge=1, le=MOST_MINUTES)]

@@ -3,7 +3,9 @@
 import asyncio
 import ipaddress
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Annotated, Literal
 
@@ -16,7 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from api import metrics
 from api.deps import HealthReader, OpenToAll, Rule, Wired, WiredDep, allow, bearer_token
 from api.errors import described
-from ura import health
+from ura import access_log, health
+from ura.access_log import Alarm
 from ura.health import Pulse
 from ura.users import Permission
 
@@ -24,6 +27,7 @@ router = APIRouter(tags=["health"])
 metrics_router = APIRouter(include_in_schema=False)
 
 DATABASE_WITHIN_S = 2.0
+ALARMS_OF = timedelta(hours=24)
 PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip")
 
 
@@ -37,10 +41,17 @@ class PartHealth(BaseModel):
     seconds_ago: float | None
 
 
+class AlarmAnswer(BaseModel):
+    at: datetime
+    actor: str
+    records: int
+
+
 class HealthDetails(Health):
     database: str
     journal_waiting: int
     calls_live: int | None
+    alarms: list[AlarmAnswer]
     parts: list[PartHealth]
     versions: dict[str, str]
 
@@ -66,9 +77,18 @@ async def get_details(things: WiredDep, _actor: HealthReader) -> HealthDetails:
         database=database or "away",
         journal_waiting=waiting,
         calls_live=live,
+        alarms=[AlarmAnswer(at=each.at, actor=each.actor, records=each.records) for each in await _alarms(things)],
         parts=[PartHealth(name=part.name, pulse=part.pulse, seconds_ago=part.seconds_ago) for part in parts],
         versions={"prosa": _own_version(), "python": platform.python_version(), "fastapi": fastapi.__version__},
     )
+
+
+async def _alarms(things: Wired) -> Sequence[Alarm]:
+    try:
+        async with asyncio.timeout(DATABASE_WITHIN_S), things.sessions() as session:
+            return await access_log.list_alarms(session, since=datetime.now(UTC) - ALARMS_OF)
+    except (SQLAlchemyError, OSError, TimeoutError):
+        return ()
 
 
 def _is_near(request: Request) -> bool:

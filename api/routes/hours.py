@@ -3,21 +3,26 @@
 from datetime import date, datetime, time
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import AfterValidator, BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api import etags
 from api.deps import HoursReader, HoursWriter, SessionDep, WiredDep
 from api.errors import described
+from api.etags import IfMatch, tagged
+from api.idempotency import Once
 from api.schemas import Answer
 from ura import audit, timetables
 from ura.queues import Span
 from ura.timetables import Hours
 from ura.users import Actor
 
-router = APIRouter(tags=["hours"])
+router = APIRouter(tags=["hours"], route_class=Once)
 
 Timetable = Annotated[str, Query(max_length=64, description="The branch that keeps it; empty: all of them.")]
+
+Name = Annotated[str, Path(max_length=64)]
 
 
 def _local(moment: time) -> time:
@@ -71,13 +76,27 @@ async def list_hours(_actor: HoursReader, session: SessionDep) -> list[HoursAnsw
     return [HoursAnswer.model_validate(each) for each in await timetables.list_hours(session)]
 
 
-@router.put("/hours/{timetable}", summary="Set the week of a timetable", responses=described())
-async def set_hours(actor: HoursWriter, session: SessionDep, timetable: str, wanted: NewHours) -> HoursAnswer:
+@router.get("/hours/{timetable}", summary="One timetable", responses=described(404))
+async def get_hours(_actor: HoursReader, session: SessionDep, response: Response, timetable: Name) -> HoursAnswer:
+    return tagged(response, await _answer(session, timetable))
+
+
+@router.put("/hours/{timetable}", summary="Set the week of a timetable", responses=described(412))
+async def set_hours(
+    actor: HoursWriter,
+    session: SessionDep,
+    response: Response,
+    timetable: Name,
+    wanted: NewHours,
+    if_match: IfMatch = None,
+) -> HoursAnswer:
     """All of it: what is left out is closed. It holds from the next call on."""
+    await etags.check(session, if_match, f"hours {timetable}", lambda: _answer(session, timetable))
     spans = [Span(each.weekday, each.opens, each.closes) for each in wanted.spans]
     await change_hours(session, actor, timetable, spans)
-    queues = {each.timetable: each.queues for each in await timetables.list_hours(session)}
-    return HoursAnswer.model_validate(Hours(timetable, tuple(spans), queues.get(timetable, ())))
+    after = {each.timetable: each for each in await timetables.list_hours(session)}
+    # Never open, and kept by no queue: then there is none any more.
+    return tagged(response, HoursAnswer.model_validate(after.get(timetable, Hours(timetable, (), ()))))
 
 
 @router.get("/holidays", summary="List the days that only a town keeps, the nearest first", responses=described())
@@ -124,6 +143,10 @@ async def remove(session: AsyncSession, actor: Actor, on_day: date, timetable: s
     gone = HolidayAnswer.model_validate(await timetables.remove_holiday(session, on_day=on_day, timetable=timetable))
     await _note(session, actor, "holiday.remove", on_day.isoformat(), {"name": gone.name, "timetable": timetable})
     return gone
+
+
+async def _answer(session: AsyncSession, timetable: str) -> HoursAnswer:
+    return HoursAnswer.model_validate(await timetables.get_hours(session, timetable))
 
 
 async def _note(session: AsyncSession, actor: Actor, what: str, subject: str, detail: dict[str, Any]) -> None:

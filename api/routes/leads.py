@@ -3,13 +3,15 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api import etags
 from api.call_views import phone_for
 from api.deps import LeadReader, LeadWriter, SessionDep
 from api.errors import described
+from api.etags import IfMatch, tagged
 from api.routes.calls import searched_phone, zoned
 from api.schemas import Answer, Cursor, Limit, Listed
 from ura import audit, funnel, leads, users
@@ -95,15 +97,27 @@ async def list_leads(
 
 
 @router.get("/{lead_id}", summary="One lead", responses=described(404))
-async def get_lead(actor: LeadReader, session: SessionDep, lead_id: str) -> LeadAnswer:
-    return _answer(actor, await leads.get_lead(session, lead_id))
+async def get_lead(actor: LeadReader, session: SessionDep, response: Response, lead_id: str) -> LeadAnswer:
+    return tagged(response, _answer(actor, await leads.get_lead(session, lead_id)))
 
 
-@router.patch("/{lead_id}", summary="Take a lead further", responses=described(404, 409))
-async def change_lead(actor: LeadWriter, session: SessionDep, lead_id: str, patch: LeadPatch) -> LeadAnswer:
+@router.patch("/{lead_id}", summary="Take a lead further", responses=described(404, 409, 412))
+async def change_lead(
+    actor: LeadWriter,
+    session: SessionDep,
+    response: Response,
+    lead_id: str,
+    patch: LeadPatch,
+    if_match: IfMatch = None,
+) -> LeadAnswer:
     """An open lead keeps a next action to come; `lost` takes a reason; a contract is the end."""
+
+    async def current() -> LeadAnswer:
+        return _answer(actor, await leads.get_lead(session, lead_id))
+
+    await etags.check(session, if_match, f"lead {lead_id}", current)
     await change(session, actor, lead_id, LeadChange(**patch.model_dump()))
-    return _answer(actor, await leads.get_lead(session, lead_id))
+    return tagged(response, await current())
 
 
 async def change(session: AsyncSession, actor: Actor, lead_id: str, wanted: LeadChange) -> None:

@@ -7,9 +7,10 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.call_views import address_for
+from api.call_views import address_for, text_for
 from api.deps import MessageReader, MessageWriter, SessionDep, Wired, WiredDep
 from api.errors import Forbidden, described
+from api.idempotency import Once
 from api.routes.calls import MessageAnswer, searched_phone
 from api.schemas import Answer, Cursor, Limit, Listed
 from ura import audit, opt_outs, outbox
@@ -19,8 +20,8 @@ from ura.models import OptOut, OutboxMessage, OutboxState
 from ura.outbox import MessageFilter
 from ura.users import Actor, Permission
 
-router = APIRouter(prefix="/messages", tags=["messages"])
-opt_out_router = APIRouter(prefix="/opt-outs", tags=["messages"])
+router = APIRouter(prefix="/messages", tags=["messages"], route_class=Once)
+opt_out_router = APIRouter(prefix="/opt-outs", tags=["messages"], route_class=Once)
 
 SearchedAddress = Annotated[
     str, Query(max_length=120, description="A telephone number in any usual form, or an e-mail. Needs phones:see.")
@@ -174,7 +175,7 @@ def _detail(actor: Actor, message: OutboxMessage) -> MessageDetail:
         text=(message.text or None) if actor.may(Permission.PHONES_SEE) else None,
         receipts=[ReceiptAnswer(state=state, at=at) for state, at in told if at],
         provider=message.provider,
-        last_error=message.last_error,
+        last_error=text_for(actor, message.last_error),
         next_at=message.next_at if message.state is OutboxState.QUEUED else None,
         forgotten_at=message.forgotten_at,
     )

@@ -7,19 +7,22 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api import etags
 from api.deps import OutageReader, OutageWriter, SessionDep, WiredDep
 from api.errors import described
-from api.idempotency import id_for
+from api.etags import IfMatch, tagged
+from api.idempotency import Once, id_for
 from api.routes.calls import zoned
-from api.schemas import Answer, IdempotencyKey, Listed
-from ura import audit, events, outages
+from api.schemas import Answer, Cursor, IdempotencyKey, Limit, Listed
+from ura import audit, events, incidents, outages
 from ura.gateways import open_channels, phone_channel
 from ura.models import Cause, Outage
 from ura.outages import Scope
 from ura.users import Actor
 
-router = APIRouter(prefix="/outages", tags=["outages"])
+router = APIRouter(prefix="/outages", tags=["outages"], route_class=Once)
 
+COUNTS = ("calls", "waiting")  # change with each caller: no reason to refuse an edit
 PLACE: dict[str, JsonValue] = {"neighbourhood": "Jardim das Palmeiras", "city": "Vale Verde"}
 
 
@@ -92,16 +95,16 @@ async def list_outages(
     actor: OutageReader,
     session: SessionDep,
     over: Annotated[bool | None, Query(description="Only those that are over, or only those in progress.")] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Cursor = "",
+    limit: Limit = 50,
 ) -> Listed[OutageAnswer]:
-    found = await outages.list_outages(session, over=over, limit=limit)
-    return Listed(items=await answers(session, list(found)), next_cursor="")
+    page = await outages.page_outages(session, over=over, cursor=cursor, limit=limit)
+    return Listed(items=await answers(session, list(page.items)), next_cursor=page.next_cursor)
 
 
 @router.get("/{outage_id}", summary="One outage", responses=described(404))
-async def get_outage(actor: OutageReader, session: SessionDep, outage_id: str) -> OutageAnswer:
-    [answer] = await answers(session, [await outages.get_outage(session, outage_id)])
-    return answer
+async def get_outage(actor: OutageReader, session: SessionDep, response: Response, outage_id: str) -> OutageAnswer:
+    return tagged(response, await _answer(session, outage_id), but=COUNTS)
 
 
 @router.post("", status_code=201, summary="Open an outage; its callers hear it at once", responses=described())
@@ -126,10 +129,16 @@ async def open_outage(
     return answer
 
 
-@router.put("/{outage_id}", summary="Change what callers are told", responses=described(404, 409))
+@router.put("/{outage_id}", summary="Change what callers are told", responses=described(404, 409, 412))
 async def change_outage(
-    actor: OutageWriter, session: SessionDep, outage_id: str, wanted: ChangedOutage
+    actor: OutageWriter,
+    session: SessionDep,
+    response: Response,
+    outage_id: str,
+    wanted: ChangedOutage,
+    if_match: IfMatch = None,
 ) -> OutageAnswer:
+    await etags.check(session, if_match, f"outage {outage_id}", lambda: _answer(session, outage_id), but=COUNTS)
     outage = await outages.get_outage(session, outage_id)
     await outages.change_outage(
         session,
@@ -140,8 +149,7 @@ async def change_outage(
         scopes=None if wanted.touches is None else [touched.scope() for touched in wanted.touches],
     )
     await note(session, actor, "outage.change", outage)
-    [answer] = await answers(session, [outage])
-    return answer
+    return tagged(response, await _answer(session, outage_id), but=COUNTS)
 
 
 @router.post("/{outage_id}/close", summary="It is over: tell who asked", responses=described(404))
@@ -149,10 +157,15 @@ async def close_outage(actor: OutageWriter, session: SessionDep, things: WiredDe
     """Closing again changes nothing and tells nobody twice."""
     outage = await outages.get_outage(session, outage_id)
     by = phone_channel(open_channels(things.settings))
-    told = await outages.close_outage(session, outage, closed_by=actor.name, now=datetime.now(UTC), by=by)
+    told = await incidents.close_incident(session, outage, text="", actor=actor.name, now=datetime.now(UTC), by=by)
     await note(session, actor, "outage.close", outage)
     [answer] = await answers(session, [outage])
     return ClosedOutage(**answer.model_dump(), told=told)
+
+
+async def _answer(session: AsyncSession, outage_id: str) -> OutageAnswer:
+    [answer] = await answers(session, [await outages.get_outage(session, outage_id)])
+    return answer
 
 
 async def answers(session: AsyncSession, found: list[Outage]) -> list[OutageAnswer]:

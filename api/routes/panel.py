@@ -15,17 +15,18 @@ from api import pages
 from api.call_views import CallView, Stage, first_aid, fits
 from api.deps import HealthReader, OpenToAll, PanelUser, SessionDep, Wired, WiredDep, find_actor, session_token
 from api.live import Hint, Message
+from api.records import opened
 from api.security import SECURE_SESSION_COOKIE, SESSION_COOKIE, came_by_https
 from ura import aftermath, calls, numbers, phones, users
 from ura.calls import CallFilter
 from ura.errors import BadInput
-from ura.models import Call, Door, Outcome
+from ura.models import Call, Door, Outcome, RecordKind
 from ura.protocol import is_valid
 from ura.users import ABSOLUTE_LIMIT, Actor, Permission, TooManyAttempts, WrongPassword
 
 router = APIRouter(prefix="/panel", include_in_schema=False, default_response_class=HTMLResponse)
 
-CHECK_SESSION_EVERY = timedelta(seconds=4)
+CHECK_SESSION_EVERY = timedelta(seconds=2)
 
 
 class Chosen(BaseModel):
@@ -194,6 +195,7 @@ async def show_call(
 ) -> Response:
     position = await things.broadcaster.position()
     call = await calls.get_call(session, call_id)
+    await opened(session, things, actor, RecordKind.CALL, call.id)
     [view] = await things.reader.view(session, [call])
     left = await _left(things, session, call, actor)
     return pages.page(request, "call.html", here="calls", position=position, call=view, **left)
@@ -230,14 +232,15 @@ async def show_journal(request: Request, things: WiredDep, actor: HealthReader) 
 async def follow(
     request: Request, things: WiredDep, actor: PanelUser, chosen: ChosenDep
 ) -> AsyncIterable[ServerSentEvent]:
-    """Changes as fragments of the page. Ends when the session does."""
+    """Changes as fragments of the page. Ends within five seconds when the session does, or with another role."""
     since = request.headers.get("last-event-id") or chosen.since
     wanted = _filter(chosen, actor, things)
     token = session_token(request)
     checked_at = datetime.now(UTC)
     async for message in things.broadcaster.follow(since):
         if datetime.now(UTC) - checked_at >= CHECK_SESSION_EVERY:
-            if await find_actor(things, bearer=None, cookie=token) is None:
+            now_is = await find_actor(things, bearer=None, cookie=token)
+            if now_is is None or now_is.permissions != actor.permissions:
                 return
             checked_at = datetime.now(UTC)
         if message is Hint.AGAIN:

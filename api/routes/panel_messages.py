@@ -10,7 +10,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import pages
+from api.call_views import text_for
 from api.deps import MessageReader, MessageWriter, SessionDep, Wired, WiredDep
+from api.errors import Forbidden
 from ura import audit, opt_outs, outbox
 from ura.adapters import demo_inbox
 from ura.erp import SendChannel
@@ -38,6 +40,7 @@ class MessageRow:
     address: str
     subject: str
     text: str
+    hidden: bool  # there is a text, which is not for this reader
     files: list[str]
     call_id: str | None
     state: str
@@ -84,6 +87,8 @@ async def read_file(
     """Of the demo inbox only: what a gateway took is not kept here. Always a download, never a page of ours."""
     message = await outbox.get_message(session, message_id)
     _, files = demo_inbox.subject_and_files(things.settings.inbox_dir, message.id)
+    if not actor.may(Permission.PHONES_SEE):
+        raise Forbidden("Reading what a message said needs the permission phones:see.")
     if not 1 <= number <= len(files):
         raise MessageNotFound("There is no such document.")
     kind = PDF if files[number - 1].content_type == PDF else "application/octet-stream"
@@ -149,8 +154,9 @@ async def _page(
 
 
 def _row(message: OutboxMessage, actor: Actor, settings: Settings) -> MessageRow:
-    demo = message.provider == demo_inbox.NAME
-    subject, files = demo_inbox.subject_and_files(settings.inbox_dir, message.id) if demo else ("", [])
+    """What it says has its reader's number and debts in it: as in the API, for whoever may see numbers."""
+    demo, whole = message.provider == demo_inbox.NAME, actor.may(Permission.PHONES_SEE)
+    subject, files = demo_inbox.subject_and_files(settings.inbox_dir, message.id) if demo and whole else ("", [])
     return MessageRow(
         id=message.id,
         created_at=message.created_at,
@@ -158,12 +164,13 @@ def _row(message: OutboxMessage, actor: Actor, settings: Settings) -> MessageRow
         kind=message.kind,
         address=_address(message.channel, message.to, actor),
         subject=subject,
-        text=message.text,
+        text=message.text if whole else "",
+        hidden=bool(message.text) and not whole,
         files=[file.name for file in files],
         call_id=message.call_id,
         state=message.state.value,
         problem=message.problem.value if message.problem else None,
-        error=message.last_error,
+        error=text_for(actor, message.last_error),
         attempts=message.attempts,
         demo=demo,
         forgotten=message.forgotten_at is not None,

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api import pages
 from api.deps import OutageReader, OutageWriter, SessionDep, WiredDep
 from api.routes import outages as routes
-from ura import coverage, outages
+from ura import coverage, incidents, outages
 from ura.errors import BadInput
 from ura.gateways import open_channels, phone_channel
 from ura.models import Cause
@@ -96,7 +96,7 @@ async def change_estimate(
 async def close_outage(session: SessionDep, actor: OutageWriter, things: WiredDep, outage_id: str) -> Response:
     outage = await outages.get_outage(session, outage_id)
     by = phone_channel(open_channels(things.settings))
-    await outages.close_outage(session, outage, closed_by=actor.name, now=datetime.now(UTC), by=by)
+    await incidents.close_incident(session, outage, text="", actor=actor.name, now=datetime.now(UTC), by=by)
     await routes.note(session, actor, "outage.close", outage)
     return RedirectResponse(HERE, status_code=303)
 

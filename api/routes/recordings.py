@@ -8,7 +8,9 @@ from fastapi.responses import FileResponse
 
 from api.deps import RecordingHearer, SessionDep, WiredDep
 from api.errors import described
+from api.records import opened
 from ura import calls, recordings
+from ura.models import AccessHow, RecordKind
 
 router = APIRouter(prefix="/recordings", tags=["recordings"])
 
@@ -38,6 +40,7 @@ async def hear_recording(
         keep=download,
         now=datetime.now(UTC),
     )
+    await opened(session, things, actor, RecordKind.RECORDING, recording.id, how=AccessHow.HEARD)
     known = await calls.list_by_ids(session, [recording.call_id])
     call_name = known[0].protocol if known and known[0].protocol else recording.call_id
     name = f"{call_name}-{recording.id[:6]}.wav"

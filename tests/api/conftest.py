@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import httpx
@@ -29,6 +30,7 @@ Client = Callable[..., Any]
 @pytest.fixture
 async def app(settings: Settings, sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
     monkeypatch.setattr(users, "_hasher", CHEAP)
+    monkeypatch.setattr(users, "_nobody", cache(lambda: CHEAP.hash("nobody")))
     app = build(settings)
     async with app.router.lifespan_context(app):
         yield app
@@ -45,12 +47,12 @@ def program(app: FastAPI, sessions: Sessions) -> Client:
     """`async with program("calls:read") as client`: a program with a token of these scopes."""
 
     @asynccontextmanager
-    async def make(*scopes: str) -> AsyncIterator[AsyncClient]:
+    async def make(*scopes: str, name: str = "") -> AsyncIterator[AsyncClient]:
         now = datetime.now(UTC)
         async with sessions.begin() as session:
             token = await users.create_api_token(
                 session,
-                name="-".join(scopes) or "all",
+                name=name or "-".join(scopes) or "all",
                 scopes=scopes or tuple(Permission),
                 expires_at=now + timedelta(days=1),
                 now=now,

@@ -51,7 +51,8 @@ async def test_the_noc_opens_changes_and_closes_and_who_asked_is_told(program: C
 
 async def test_the_same_key_opens_one_outage(program: Client) -> None:
     async with program() as client:
-        answers = [await client.post(OUTAGES, json=new(), headers={"Idempotency-Key": "noc-4711"}) for _ in range(2)]
+        wanted, key = new(), {"Idempotency-Key": "noc-4711"}
+        answers = [await client.post(OUTAGES, json=wanted, headers=key) for _ in range(2)]
         assert answers[0].json()["id"] == answers[1].json()["id"]
         assert len((await client.get(OUTAGES)).json()["items"]) == 1
 
@@ -82,3 +83,14 @@ async def test_a_technician_may_open_one_and_an_attendant_may_only_look(person: 
     async with person(Role.ATTENDANT) as client:
         assert (await client.post(OUTAGES, json=new())).status_code == 403
         assert len((await client.get(OUTAGES)).json()["items"]) == 1
+
+
+async def test_outages_are_listed_page_by_page(program: Client) -> None:
+    async with program("outages:read", "outages:write") as client:
+        for hour in (1, 2, 3):
+            body = {"cause": "power", "touches": [PLACE], "started_at": f"2026-11-20T0{hour}:00:00Z"}
+            assert (await client.post("/api/v1/outages", json=body)).status_code == 201
+        first = (await client.get("/api/v1/outages", params={"limit": 2})).json()
+        second = (await client.get("/api/v1/outages", params={"limit": 2, "cursor": first["next_cursor"]})).json()
+    hours = [outage["started_at"][11:13] for page in (first, second) for outage in page["items"]]
+    assert (hours, second["next_cursor"]) == (["03", "02", "01"], "")

@@ -1,16 +1,21 @@
 """Nobody can add a route that forgets to say who may use it, and the rules hold for each way of asking (R48)."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from httpx import AsyncClient
+from sqlalchemy import update
 
 from api.deps import OpenToAll, Requires, Rule
 from api.main import build
 from api.routes.health import Scraper
 from tests.api.conftest import Client
-from ura.models import Role
+from ura import users
+from ura.db import Sessions
+from ura.models import ApiToken, LoginSession, Role, User
 from ura.settings import Settings
 from ura.users import GRANTS, Permission
 
@@ -63,13 +68,55 @@ async def test_each_role_gets_what_the_table_says_and_no_more(app: FastAPI, pers
     async with person(role) as client:
         for route in routes(app):
             rule = rules(route.dependant)[0]
-            if not isinstance(rule, Requires) or route.path in ("/panel/events", "/panel/logout"):
+            if not isinstance(rule, Requires) or route.path in ("/panel/events", "/panel/logout", "/api/v1/events"):
                 continue
             path = route.path.replace("{", "").replace("}", "")
             for method in route.methods:
                 status = (await client.request(method, path, json={})).status_code
                 allowed = rule.permission in GRANTS[role]
                 assert (status != 403) == allowed, f"{role} {method} {path}: {status}"
+
+
+LET_IN_NO_MORE = (
+    "session too old",
+    "session idle",
+    "user disabled",
+    "logged out everywhere",
+    "token ended",
+    "token revoked",
+)
+
+
+@pytest.mark.parametrize("why", LET_IN_NO_MORE)
+async def test_who_is_let_in_no_more_finds_every_door_closed(
+    app: FastAPI, person: Client, program: Client, sessions: Sessions, why: str
+) -> None:
+    async with person(Role.ADMIN) as browser, program() as machine:
+        client = machine if why.startswith("token") else browser
+        assert (await client.get("/api/v1/calls")).status_code == 200
+        async with sessions.begin() as session:
+            long_ago = datetime.now(UTC) - timedelta(days=1)
+            match why:
+                case "session too old":
+                    await session.execute(update(LoginSession).values(expires_at=long_ago))
+                case "session idle":
+                    await session.execute(update(LoginSession).values(seen_at=long_ago))
+                case "user disabled":  # and their session is still there
+                    await session.execute(update(User).values(active=False))
+                case "logged out everywhere":
+                    await users.end_sessions(session, user=await users.get_user(session, email="admin@provedor.test"))
+                case "token ended":
+                    await session.execute(update(ApiToken).values(expires_at=long_ago))
+                case "token revoked":
+                    await users.revoke_api_token(session, name="all", actor="test")
+        for route in routes(app):
+            if route.path in OPEN or route.path.startswith("/hooks/"):
+                continue
+            path = route.path.replace("{", "").replace("}", "")
+            for method in route.methods:
+                answer = await client.request(method, path, json={})
+                login = answer.status_code == 303 and answer.headers["location"] == "/panel/login"
+                assert answer.status_code == 401 or login, f"{why}: {method} {path}: {answer.status_code}"
 
 
 async def test_a_token_opens_what_its_scopes_say(program: Client) -> None:

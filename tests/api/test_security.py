@@ -1,18 +1,26 @@
 """Log-in, sessions, and what other sites may not do (R49, R50, R51)."""
 
+import asyncio
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from httpx import ASGITransport, AsyncClient
 from sqlalchemy import select
+from starlette.routing import WebSocketRoute
 
+from api import live
+from api.main import build
+from api.routes import panel
 from api.security import POLICY
 from tests.api.conftest import HERE, PASSWORD, Client, log_in
 from ura import users
 from ura.db import Sessions
 from ura.models import AuditEntry, LoginSession, Role
+from ura.settings import Settings
 
 PANEL = "/panel"
 
@@ -69,6 +77,29 @@ async def test_another_site_cannot_act_for_somebody_who_is_logged_in(person: Cli
         assert (await client.get(PANEL, headers=headers)).status_code == 200
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_another_site_is_allowed_nothing_when_it_asks_before(person: Client) -> None:
+    """A browser asks first (preflight) whether a foreign page may send JSON or a token: it may not."""
+    async with person(Role.ADMIN) as client:
+        for path in ("/api/v1/tickets", "/api/v1/users", "/panel/logout"):
+            asked = {
+                "Origin": "http://evil.test",
+                "Access-Control-Request-Method": "POST",
+                "Access-Control-Request-Headers": "content-type,authorization",
+            }
+            answer = await client.options(path, headers=asked)
+            assert answer.status_code == 405
+            assert not [name for name in answer.headers if name.startswith("access-control-")]
+        assert (await client.get("/api/v1/tickets")).status_code == 200
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_there_is_no_web_socket_that_would_have_to_look_at_its_origin(settings: Settings) -> None:
+    found = [each.original_route for each in iter_route_contexts(build(settings).routes)]
+    assert len(found) > 20
+    assert not [route for route in found if isinstance(route, WebSocketRoute)]
+
+
 async def test_every_answer_has_the_policy_and_is_not_kept(stranger: AsyncClient) -> None:
     for path in ("/panel/login", "/api/v1/health", "/nowhere", "/static/panel.css"):
         answer = await stranger.get(path)
@@ -102,6 +133,60 @@ async def test_logging_out_kills_the_session_and_disabling_kills_all(person: Cli
             await users.disable_user(session, user=user, actor="test")
         assert (await client.get(PANEL)).status_code == 303
         assert (await log_in(client, "owner@provedor.test")).status_code == 401
+
+
+@pytest.mark.parametrize("how", ["log out", "disable", "another role"])
+async def test_an_open_page_ends_with_its_session_within_five_seconds(
+    app: FastAPI, person: Client, sessions: Sessions, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """What a stream waits at the most before it looks: a quiet tick, after a look that it had just missed."""
+    assert live.IDLE_TICK_S + panel.CHECK_SESSION_EVERY.total_seconds() <= 4.5
+    monkeypatch.setattr(live, "IDLE_TICK_S", 0.05)
+    monkeypatch.setattr(panel, "CHECK_SESSION_EVERY", timedelta(0))
+    async with person(Role.ADMIN, "other@provedor.test") as admin, person(Role.OWNER) as owner:
+        listed = (await admin.get("/api/v1/users")).json()["items"]
+        there = next(f"/api/v1/users/{user['id']}" for user in listed if user["role"] == "owner")
+        begun = asyncio.Event()
+        page = asyncio.create_task(read_page(app, owner.cookies["prosa_session"], begun))
+        async with asyncio.timeout(10):
+            await begun.wait()
+        match how:
+            case "log out":
+                await owner.post("/panel/logout")
+            case "disable":
+                await admin.patch(there, json={"active": False})
+            case "another role":
+                await admin.patch(there, json={"role": "network"})
+        async with asyncio.timeout(10):
+            await page
+
+
+async def read_page(app: FastAPI, token: str, begun: asyncio.Event) -> None:
+    """The stream of the live page, until it ends."""
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": "/panel/events",
+        "raw_path": b"/panel/events",
+        "query_string": b"",
+        "headers": [(b"host", b"panel.test"), (b"cookie", f"prosa_session={token}".encode())],
+        "client": ("127.0.0.1", 1),
+        "server": ("panel.test", 80),
+    }
+    never = asyncio.Event()
+
+    async def receive() -> dict[str, object]:
+        await never.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            assert message["status"] == 200
+            begun.set()
+
+    await app(scope, receive, send)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

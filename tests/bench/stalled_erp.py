@@ -4,12 +4,12 @@ The crowd is kept up all the time, by one SIPp, while the ERP is well and stalls
 press meet the same load in each state, and differ in nothing but what the crowd waits for:
 
 * well: the crowd is answered at once, and waits in a menu instead.
-* slow: every answer takes 6.3 seconds. Longer ones would be no answers: after seven the ERP is given up, and after
+* slow: every answer takes 6 seconds. Longer ones would be no answers: after seven the ERP is given up, and after
   five of those it is left alone, so that nobody waits for it any more.
 * stalled: ten seconds, and no answer: the crowd hangs until it is left alone.
 
 Each call of the crowd asks three times: whose number it is (asked while it is greeted), and whose two contracts that
-nobody has. Slow, that is up to 19 s of the 27 s of a call, so two of three hang on it at a moment. A process asks it at
+nobody has. Slow, that is 18 s of the 27 s of a call, so two of three hang on it at a moment. A process asks it at
 most twenty things at once, and nobody deals out the calls among them: `WORKERS` are so many that ten ask in each, give
 or take three. Where more than twenty did, the last would wait too long, and the ERP be left alone.
 """
@@ -57,7 +57,7 @@ ASKS = ((1.5, "2"), (3.0, "3"), (4.5, "1"), (5.0, "#"), (18.1, "3"), (18.7, "2")
 CROWD = Walk("support_who", smooth=False, most_astray=0.1)  # it shall be a load; how many hang is counted
 OTHERS = replace(SALES, most_astray=0.05)
 NO_LIMIT = {"identify_misses": 10**6, "identify_alarm_misses": 10**6, "identify_total_misses": 10**6}
-SLOW_S = 6.3
+SLOW_S = 6.0
 WARM_S = 60.0  # then the crowd is whole, and the first probe at its end: each key of the path is pressed as often
 STATE_S = 90.0
 SETTLE_S = 8.0  # then the crowd that hung on the last state is gone
@@ -203,13 +203,14 @@ class _Side:
         return found
 
     async def _hanging(self) -> dict[str, float]:
-        """State → how many calls hung on the ERP at a time, the median: from a question to an answer, or its lack. The
-        first is asked as the call begins.
+        """State → how many calls hung on the ERP at a time, the median: from a question to an answer, or its lack, or
+        the end of the call. The first is asked as the call begins.
 
         No longer than the ERP takes when it is slow: what is being said when it answers is said to its end."""
         asked, answered = aliased(CallStep), aliased(CallStep)
         query = select(asked.call_id, asked.at, answered.at).join(answered, answered.call_id == asked.call_id)
-        query = query.where(answered.node == "support_who", answered.event.in_(("lookup", "lookup_failed")))
+        off = (answered.event == "hung_up") & (asked.node == "support_who") & (asked.event == "digits")
+        query = query.where(answered.node == "support_who", off | answered.event.in_(("lookup", "lookup_failed")))
         query = query.where(asked.seq == answered.seq - 1).order_by(asked.at)
         engine = make_engine(self._service.settings.db_url)
         async with make_sessions(engine)() as session:

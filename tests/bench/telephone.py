@@ -31,7 +31,7 @@ class Plan:
     probes: int = 90  # of five keys: enough for a 99th percentile
     held: int = 100
     sustained_calls: int = 5000  # 3,000 without a failure prove "under 0.1 %"; 5,000 show what grows
-    knee_steps: tuple[int, ...] = (300, 360, 400, 440)
+    knee_steps: tuple[int, ...] = (300, 330, 360, 390, 420)
 
     @classmethod
     def quick(cls) -> "Plan":

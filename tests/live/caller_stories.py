@@ -17,6 +17,7 @@ from decimal import Decimal
 
 from prosa.caller import Call as Phoned
 from prosa.caller import Caller
+from prosa.erp_sim.world import ZONE
 from tests.contracts.erp.rigs import LACKS
 from tests.live.conftest import House
 from ura import boleto, speech
@@ -36,7 +37,7 @@ GREETINGS = ("greeting.welcome", "greeting.again")
 MINE = ("billing.mine", "billing.mine.short")  # the short one in a second call on the same day
 READ_S, POLL_S = 30, 0.1  # for one block of a line
 
-WORLD = demo_world(datetime.now(UTC))
+WORLD = demo_world(datetime.now(ZONE))  # its days are the provider's: late in the evening it is another in UTC
 PEOPLE = {each.subscriber.phones[-1]: each for each in WORLD.subscribers}
 
 

@@ -108,11 +108,15 @@ async def test_at_two_in_the_morning_the_visit_is_promised_for_when_somebody_wor
 
 
 async def test_without_a_calendar_a_visit_is_asked_for_and_no_time_promised(ring: Ring, sessions: Sessions) -> None:
+    """So nothing goes to L2: somebody of L1 has to tell the caller a time first."""
     told = await ring(keys(SUPPORT, YES), CAIO, fails=["deadline"])
     told.hears("visit.opened", "end.anything_else")
     assert "visit.until" not in told.heard
     async with sessions() as session:
-        assert (await session.scalars(select(Ticket).where(Ticket.tier == Tier.L2))).one()
+        newest = select(Ticket).order_by(Ticket.opened_at.desc()).limit(1)
+        visit = (await session.scalars(newest)).one()
+    assert (visit.tier, visit.told_deadline_at) == (Tier.L1, None)
+    assert visit.summary.startswith("Sem sinal")
 
 
 async def test_a_weak_signal_is_for_a_technician(ring: Ring, sessions: Sessions) -> None:

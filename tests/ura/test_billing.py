@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.factories import NOON, make_id, ticket_opened
+from tests.factories import NOON, close_ticket, make_id, ticket_opened
 from ura import billing, surveys, tickets
 from ura.billing import Policy, PromiseFault, ServiceMatter
 from ura.db import Sessions
@@ -219,7 +219,7 @@ async def test_a_disputed_charge_is_marked_and_reminded_of_by_nobody_until_its_c
     assert await state() == ([True, False], False, True)
     async with sessions.begin() as session:
         complaint = await tickets.get_ticket(session, ticket_id)
-        await tickets.close_ticket(session, complaint, text="", actor="bia", now=NOON)
+        await close_ticket(session, complaint)
     assert await state() == ([False, False], True, True)
 
 
@@ -282,7 +282,7 @@ async def test_who_waits_for_us_is_not_asked_for_money_first(sessions: Sessions,
     assert await matters(sessions) == [ServiceMatter.OPEN_TICKET]
     async with sessions.begin() as session:
         ticket = await tickets.get_ticket(session, ticket_id)
-        await tickets.close_ticket(session, ticket, text="", actor="test", now=NOON)
+        await close_ticket(session, ticket)
     assert await matters(sessions) == []
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from tests.factories import NOON
+from tests.factories import NOON, close_ticket
 from tests.local_world import LocalWorld, load_local_world
 from ura import billing, outages, registry, tickets
 from ura.crypto import Keyring
@@ -131,7 +131,7 @@ async def test_what_somebody_paid_closed_or_unlocked_stays_so(world: LocalWorld)
         started_at = outage.started_at
         [ticket] = (await world.erp.list_tickets((await world.contract("open_ticket")).id)).value
         closed = await tickets.get_ticket(session, ticket.reference)
-        await tickets.close_ticket(session, closed, text="", actor="bia", now=NOON)
+        await close_ticket(session, closed)
         session.add(
             TrustUnlock(
                 wish="f" * 32,

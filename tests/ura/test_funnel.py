@@ -58,7 +58,7 @@ async def get(sessions: Sessions, lead_id: str) -> Lead:
 
 async def change(sessions: Sessions, lead_id: str, now: datetime = NOON + SOON, **wanted: object) -> list[str]:
     async with sessions.begin() as session:
-        return await funnel.change_lead(session, lead_id, LeadChange(**wanted), now=now)  # type: ignore[arg-type]
+        return await funnel.change_lead(session, lead_id, LeadChange(**wanted), now=now)  # type: ignore[arg-type]  # each test names fields of LeadChange
 
 
 # -- what calls leave ------------------------------------------------------------------------------------------------

@@ -252,22 +252,21 @@ def cpf(number: int) -> str:
     return base
 
 
-@pytest.mark.timeout(400)
-async def test_a_hundred_thousand_subscribers_are_no_matter_of_hours(sessions: Sessions) -> None:
+async def test_thirty_thousand_subscribers_are_no_matter_of_minutes(sessions: Sessions) -> None:
     """And a number is found among them at once: by its index, not by looking at all."""
-    people = range(100_000, 200_000)
+    people = range(100_000, 130_000)
     lines = ["documento;nome;nascimento;telefones"]
     lines += [f"{cpf(each)};Assinante {each};1980;119{each + 10_000_000:08d}" for each in people]
     started = time.monotonic()
     made = await load(sessions, ImportKind.SUBSCRIBERS, "\n".join(lines))
     took = time.monotonic() - started
     assert made.errors == []
-    assert took < 300  # PostgreSQL took 34 s beside other work; a look at all for each would take hours
+    assert took < 90  # PostgreSQL took 10 s beside other work; a look at all for each would take many minutes
     async with sessions() as session:
-        assert await session.scalar(select(func.count()).select_from(SubscriberPhone)) == 100_000
+        assert await session.scalar(select(func.count()).select_from(SubscriberPhone)) == 30_000
         explain = "EXPLAIN" if session.get_bind().dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
         plan = await session.execute(
-            text(f"{explain} SELECT subscriber_id FROM subscriber_phone WHERE phone = '+5511910150000'")
+            text(f"{explain} SELECT subscriber_id FROM subscriber_phone WHERE phone = '+5511910115000'")
         )
         told = " ".join(str(row) for row in plan)
         assert "Seq Scan" not in told

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from ura import remembered as remembered_module
 from ura.errors import Unavailable
 from ura.remembered import Remembered
 
@@ -36,6 +37,24 @@ async def test_an_old_answer_is_asked_for_again() -> None:
     lookups = Lookups()
     remembered = Remembered(lookups, {"plans": 0.0})
     assert await remembered("plans", {}) != await remembered("plans", {})
+
+
+async def test_what_nobody_may_hear_any_more_takes_no_memory() -> None:
+    remembered = Remembered(Lookups(), {"plans": 0.0, "cities": 60.0})
+    for n in range(100):
+        await remembered("plans", {"neighbourhood_id": n})
+    await remembered("cities", {})
+    assert len(remembered._known) <= 2
+
+
+async def test_what_may_still_be_heard_is_kept_up_to_so_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembered_module, "MOST", 3)
+    lookups = Lookups()
+    remembered = Remembered(lookups)
+    for n in (1, 2, 3, 4, 4, 1):
+        await remembered("plans", {"neighbourhood_id": n})
+    assert len(remembered._known) == 3
+    assert len(lookups.asked) == 5  # the first was the oldest
 
 
 async def test_what_is_a_callers_own_is_always_asked() -> None:

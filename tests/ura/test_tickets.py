@@ -1,13 +1,11 @@
-import asyncio
-
 import pytest
 
-from tests.factories import NOON, later, make_id, ticket_opened
+from tests.factories import NOON, close_ticket, later, make_id, ticket_opened
 from ura import tickets
 from ura.db import Sessions
 from ura.models import Category, TicketEventKind, TicketStatus, Tier
 from ura.projection import apply_batch
-from ura.tickets import CommentIsEmpty, TicketAlreadyClosed, TicketFilter, TicketNotFound
+from ura.tickets import CommentIsEmpty, TicketFilter, TicketNotFound
 
 
 async def open_one(sessions: Sessions, ticket_id: str = "", **values: object) -> str:
@@ -51,7 +49,7 @@ async def test_a_record_that_comes_again_does_not_reopen(sessions: Sessions) -> 
     async with sessions.begin() as session:
         await apply_batch(session, [record, record])
         ticket = await tickets.get_ticket(session, record.data["ticket_id"])
-        await tickets.close_ticket(session, ticket, text="resolvido", actor="ana", now=later(60))
+        await close_ticket(session, ticket, at=later(60))
     async with sessions.begin() as session:
         await apply_batch(session, [record])
     async with sessions() as session:
@@ -85,39 +83,6 @@ async def test_an_empty_comment_is_refused(sessions: Sessions) -> None:
             await tickets.comment(session, ticket, text="  ", actor="ana", now=NOON)
 
 
-async def test_a_closed_ticket_is_closed_once_but_can_be_commented(sessions: Sessions) -> None:
-    ticket_id = await open_one(sessions)
-    async with sessions.begin() as session:
-        ticket = await tickets.get_ticket(session, ticket_id)
-        closed = await tickets.close_ticket(session, ticket, text="", actor="ana", now=later(10))
-        assert (closed.status, closed.closed_at) == (TicketStatus.CLOSED, later(10))
-    async with sessions.begin() as session:
-        ticket = await tickets.get_ticket(session, ticket_id)
-        with pytest.raises(TicketAlreadyClosed, match="Comment"):
-            await tickets.close_ticket(session, ticket, text="", actor="bruno", now=later(20))
-        assert ticket.closed_at == later(10)
-        await tickets.comment(session, ticket, text="agradeceu", actor="ana", now=later(30))
-
-
-async def test_of_two_who_close_at_once_one_is_told(sessions: Sessions) -> None:
-    ticket_id = await open_one(sessions)
-
-    async def close(actor: str) -> str:
-        async with sessions.begin() as session:
-            ticket = await tickets.get_ticket(session, ticket_id)
-            await tickets.close_ticket(session, ticket, text="", actor=actor, now=later(10))
-        return actor
-
-    results = await asyncio.gather(close("ana"), close("bruno"), return_exceptions=True)
-    winners = [result for result in results if isinstance(result, str)]
-    assert [type(result) for result in results if not isinstance(result, str)] == [TicketAlreadyClosed]
-    async with sessions() as session:
-        ticket = await tickets.get_ticket(session, ticket_id)
-        closings = [line for line in await tickets.list_events(session, ticket) if line.kind == TicketEventKind.CLOSED]
-    assert [line.actor for line in closings] == winners
-    assert len(winners) == 1
-
-
 async def test_lists_are_filtered_and_paged(sessions: Sessions) -> None:
     first = await open_one(sessions, now=NOON, category=Category.COMPLAINT)
     second = await open_one(sessions, now=later(60), queue="sales", call_id="c" * 32)
@@ -136,6 +101,43 @@ async def test_lists_are_filtered_and_paged(sessions: Sessions) -> None:
         page = await tickets.list_tickets(session, limit=1)
         page = await tickets.list_tickets(session, limit=1, cursor=page.next_cursor)
         assert ([ticket.id for ticket in page.items], page.next_cursor) == ([first], "")
+
+
+async def test_a_protocol_is_found_by_how_it_begins(sessions: Sessions) -> None:
+    numbers = ["263270000017", "263270000025", "263280000016", "269990000013", "270010000014"]
+    for number in numbers:
+        await open_one(sessions, protocol=number)
+    async with sessions() as session:
+
+        async def found(text: str) -> list[str]:
+            page = await tickets.list_tickets(session, filters=TicketFilter(protocol=text))
+            return sorted(ticket.protocol for ticket in page.items)
+
+        assert await found("26327") == numbers[:2]
+        assert await found("263") == numbers[:3]
+        assert await found("2699") == numbers[3:4]
+        assert await found("26") == numbers[:4]
+        assert await found("9") == []
+        assert await found("263270000025") == numbers[1:2]
+        assert await found("26327000002") == numbers[1:2]
+
+
+async def test_what_is_due_is_listed_by_its_deadline_and_only_while_it_is_not_closed(sessions: Sessions) -> None:
+    ids = [await open_one(sessions, now=later(-minutes)) for minutes in (1, 2, 3, 4)]
+    closed_id = await open_one(sessions)
+    async with sessions.begin() as session:
+        for ticket_id, due in zip(ids, (later(600), later(60), later(1200), None), strict=True):
+            (await tickets.get_ticket(session, ticket_id)).due_at = due
+        closed = await tickets.get_ticket(session, closed_id)
+        closed.due_at = later(30)
+        await session.flush()
+        await close_ticket(session, closed)
+    async with sessions() as session:
+        wanted = TicketFilter(due_before=later(900))
+        page = await tickets.list_tickets(session, filters=wanted, limit=1)
+        then = await tickets.list_tickets(session, filters=wanted, limit=1, cursor=page.next_cursor)
+        assert [ticket.id for ticket in (*page.items, *then.items)] == [ids[1], ids[0]]
+        assert then.next_cursor == ""
 
 
 async def test_an_unknown_ticket_is_said_to_be_unknown(sessions: Sessions) -> None:

@@ -1,8 +1,11 @@
 """People, sessions and what each role may do."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import delete, update
 
 from ura import audit, users
@@ -12,6 +15,7 @@ from ura.models import AuditEntry, Role
 from ura.users import FIRST_ADMIN, GRANTS, LoginLimits, Permission, TooManyAttempts, WrongPassword
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+RIGHT = "correct horse battery"
 HOME, ABROAD = "10.0.0.1", "203.0.113.9"
 
 
@@ -104,6 +108,61 @@ def test_a_guesser_is_slowed_by_account_and_by_source_but_the_known_owner_is_not
         limits.failed(f"user{n}", ABROAD, NOW)
     with pytest.raises(TooManyAttempts):
         limits.check("somebody else", ABROAD, NOW)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_ten_thousand_guesses_cost_little_and_the_owner_gets_in_all_the_while(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From 100 sources at 20 users, half of whom do not exist (R50)."""
+    monkeypatch.setattr(users, "_hasher", PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),)))
+    monkeypatch.setattr(users, "_nobody", lambda: hashed)
+    hashed = users._hasher.hash("nobody's")
+    limits, tried, waits = LoginLimits(), Counter[str](), list[int]()
+    accounts = [f"user{n}" for n in range(20)]
+    async with sessions.begin() as session:
+        for account in accounts[:10]:
+            await users.create_user(session, email=account, name="", role=Role.OWNER, password=RIGHT, actor="t")
+        at_home = {"email": "user3", "password": RIGHT, "source": HOME}
+        await users.log_in(session, limits, now=NOW, **at_home)
+        for n in range(10_000):
+            now = NOW + timedelta(seconds=n * 0.06)  # in ten minutes
+            wanted = {"email": accounts[n % 20], "password": f"guess {n}", "source": f"198.51.100.{n // 20 % 100}"}
+            try:
+                await users.log_in(session, limits, now=now, **wanted)
+            except WrongPassword:
+                tried[wanted["email"]] += 1
+            except TooManyAttempts as slowed:
+                waits.append(slowed.retry_after_s)
+            if n % 1000 == 999:
+                await users.log_in(session, limits, now=now, **at_home)
+    assert set(tried) == set(accounts)
+    assert max(tried.values()) <= LoginLimits.per_account
+    assert sum(tried.values()) + len(waits) == 10_000
+    assert 0 < min(waits) <= max(waits) <= 15 * 60 + 1
+
+
+async def test_who_does_not_exist_costs_as_much_as_a_wrong_password(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One look at one hash of the same price, whoever was guessed: the time tells nothing."""
+    users._nobody.cache_clear()  # of the price of another test's hasher
+    looked: list[str] = []
+    verify = users._hasher.verify_and_update
+
+    def watched(password: str, hashed: str) -> tuple[bool, str | None]:
+        looked.append("$".join(hashed.split("$")[:4]))
+        return verify(password, hashed)
+
+    monkeypatch.setattr(users._hasher, "verify_and_update", watched)
+    async with sessions.begin() as session:
+        for email in ("here", "gone"):
+            await users.create_user(session, email=email, name="", role=Role.OWNER, password=RIGHT, actor="t")
+        await users.disable_user(session, user=await users.get_user(session, email="gone"), actor="t")
+        for email in ("here", "gone", "nobody"):
+            with pytest.raises(WrongPassword, match="Wrong user or password"):
+                await users.log_in(session, LoginLimits(), email=email, password="a guess", source=HOME, now=NOW)
+    assert looked == ["$argon2id$v=19$m=65536,t=3,p=4"] * 3
 
 
 def test_ten_thousand_sources_do_not_fill_the_memory() -> None:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import select, update
 
-from tests.factories import NOON, make_id, make_record, ticket_opened
+from tests.factories import NOON, close_ticket, make_id, make_record, ticket_opened
 from tests.fake_erp import FakeErp
 from tests.local_world import load_local_world
 from ura import billing, opt_outs, promises, tickets
@@ -185,7 +185,7 @@ async def test_nobody_is_reminded_of_a_charge_that_is_disputed(
     assert await outcome(sessions) is None, "nobody broke anything while the charge is disputed"
     async with sessions.begin() as session:
         complaint = await tickets.get_ticket(session, ticket_id)
-        await tickets.close_ticket(session, complaint, text="A cobrança está certa.", actor="bia", now=KNOWN)
+        await close_ticket(session, complaint, at=KNOWN, text="A cobrança está certa.")
     await look(sessions, system, KNOWN)
     assert await outcome(sessions) is PromiseOutcome.BROKEN
 
@@ -294,7 +294,7 @@ async def test_a_reminder_is_true_only_while_it_is_owed(sessions: Sessions, syst
     assert not await owed()
     async with sessions.begin() as session:
         complaint = await tickets.get_ticket(session, ticket_id)
-        await tickets.close_ticket(session, complaint, text="", actor="bia", now=NOON)
+        await close_ticket(session, complaint)
     assert await owed()
     system.change(paid=True)
     assert not await owed()

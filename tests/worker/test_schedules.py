@@ -5,16 +5,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import func, select
 
 from tests.factories import NOON, call_closed, call_opened, lead_saved, make_id, messages_by_state
 from tests.ura.test_rendering import Tone
-from ura import leads, outbox, receipts, rendering, users
+from ura import domain_events, leads, outbox, receipts, rendering, users, webhooks
 from ura.adapters import demo_inbox, tts
 from ura.adapters.demo_inbox import DemoInbox
 from ura.db import Sessions
 from ura.gateways import Outgoing
-from ura.models import AttemptKind, IdentificationAttempt, LeadStatus, LoginSession, OutboxState, Role
+from ura.models import AttemptKind, EventKind, IdentificationAttempt, LeadStatus, LoginSession, OutboxState, Role
 from ura.projection import apply_batch
 from ura.prompts import PromptIndex
 from ura.receipts import Receipt
@@ -43,6 +44,19 @@ async def test_a_turn_that_fails_does_not_end_the_schedule() -> None:
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_what_other_programs_were_told_is_forgotten_after_its_time(sessions: Sessions, tmp_path: Path) -> None:
+    rows = [domain_events.row(EventKind.CALL_OPENED, str(number), now=NOON) for number in range(30)]
+    async with sessions.begin() as session:
+        await domain_events.record_rows(session, rows)
+        await webhooks.spread(session, now=NOON)
+    keeper = housekeeping(sessions, tmp_path)
+    for days, left in ((29, 30), (31, 1)):  # the newest stays: numbers go on from there
+        await keeper.forget_events(NOON + timedelta(days=days))
+        async with sessions() as session:
+            assert len(await domain_events.list_since(session, 0)) == left
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -177,3 +191,21 @@ async def test_a_name_that_had_to_wait_is_spoken_as_soon_as_an_engine_works(
             await asyncio.sleep(0.1)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.parametrize(("error", "level"), [(OSError("away"), "warning"), (KeyError("a defect"), "error")])
+async def test_what_fails_is_told_and_comes_again_with_the_next_turn(error: Exception, level: str) -> None:
+    done, turns = asyncio.Event(), []
+
+    async def work() -> None:
+        turns.append(1)
+        if len(turns) == 1:
+            raise error
+        done.set()
+
+    with structlog.testing.capture_logs() as logs:
+        running = asyncio.create_task(schedules.repeat(0.01, work, put_off="it was put off"))
+        async with asyncio.timeout(10):
+            await done.wait()
+        running.cancel()
+    assert [(line["event"], line["log_level"]) for line in logs] == [("it was put off", level)]

@@ -15,6 +15,7 @@ import structlog
 
 from ura import errors
 from ura.flows.channel import Channel, ChannelLost
+from ura.flows.early import EarlyQuestions
 from ura.flows.effects import Act, Collect, Effect, EndCall, Lookup, Play, Prompt, Record, SendToQueue, Spoken
 from ura.flows.engine import CompiledFlow, State, escape, step
 from ura.flows.events import (
@@ -39,7 +40,6 @@ FILLER_EVERY_S = 4.0
 UNHEARD_S = 0.05  # an answer that comes at once is not kept waiting for somebody who listens
 LISTEN_S = 0.04
 EARLY_S = 0.1  # so long what is said waits for each thing that is asked early
-MOST_EARLY = 2
 # Who has been told to wait may be answered a quarter of a second later. At LISTEN_S, a hundred callers who wait for a
 # system that stalls were 2,500 commands a second, and the callers beside them waited for the processor.
 LISTEN_TOLD_S = 0.25
@@ -121,15 +121,16 @@ class _Conductor:
     save: Callable[[State], None]
     draining: Callable[[], bool]
     state: State = field(default_factory=State)
-    early: "list[tuple[Lookup, asyncio.Future[dict[str, Json]]]]" = field(
-        default_factory=list
-    )  # asked before their turn
+    early: EarlyQuestions = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.early = EarlyQuestions(self._ask)
 
     async def run(self) -> CallResult:
         try:
             return await self._run()
         finally:
-            self._forget_early()
+            self.early.forget()
 
     async def _run(self) -> CallResult:
         self.state, effect = self._step(self.call.state, self.call.event)
@@ -201,7 +202,7 @@ class _Conductor:
 
     async def _perform(self, effect: Effect) -> Event:
         if not isinstance(effect, Lookup):
-            self._forget_early()
+            self.early.forget()
         match effect:
             case Play():
                 return await self._play_on(effect)
@@ -262,9 +263,8 @@ class _Conductor:
             match effect:
                 case Collect(_, 1, _, ""):
                     return way, effect
-                case Lookup(early=True) if len(self.early) < MOST_EARLY:
-                    asking = self._ask(effect)
-                    self.early.append((effect, asking))
+                case Lookup(early=True) if not self.early.full:
+                    asking = self.early.ask(effect)
                     await asyncio.wait({asking}, timeout=EARLY_S)
                     if not asking.done() or asking.exception():
                         self._ask_behind(state, effect)
@@ -277,8 +277,8 @@ class _Conductor:
         """What is asked once `slow` is given up: too late for one breath, but both may be given up while we speak."""
         with suppress(Exception):  # met again, and told, when it is its turn
             _, behind = step(self.call.flow, state, LookupFailed(slow.name, ""))
-            if isinstance(behind, Lookup) and behind.early and len(self.early) < MOST_EARLY:
-                self.early.append((behind, self._ask(behind)))
+            if isinstance(behind, Lookup) and behind.early and not self.early.full:
+                self.early.ask(behind)
 
     async def _play(self, prompts: Sequence[Prompt]) -> str:
         keys = self._keys(prompts)
@@ -301,7 +301,7 @@ class _Conductor:
 
     async def _lookup(self, effect: Lookup) -> Event:
         """Ask with a deadline. Raises HungUp, ChannelLost."""
-        asking = self._asked(effect) or self._ask(effect)
+        asking = self.early.take(effect) or self._ask(effect)
         digits = ""
         try:
             person = self.call.flow.flow.keys.person
@@ -322,18 +322,6 @@ class _Conductor:
         asking = asyncio.ensure_future(self.lookups(effect.name, effect.args))
         asking.add_done_callback(_seen)
         return asking
-
-    def _asked(self, effect: Lookup) -> "asyncio.Future[dict[str, Json]] | None":
-        """This question, if it was asked early."""
-        if not self.early or self.early[0][0] != effect:
-            return None
-        return self.early.pop(0)[1]
-
-    def _forget_early(self) -> None:
-        """What was asked early is for the next effects only: later it would be old."""
-        for _, asking in self.early:
-            asking.cancel()
-        self.early.clear()
 
     def _unanswered(self, name: str, reason: str, digits: str) -> LookupFailed:
         log.warning("lookup failed; the caller hears so", call_id=self.call.call_id, lookup=name, reason=reason)

@@ -11,7 +11,8 @@ class Role(StrEnum):
     ADMIN = "admin"
     SUPERVISOR = "supervisor"
     ATTENDANT = "attendant"
-    TECHNICIAN = "technician"
+    TECHNICIAN = "technician"  # L2: at a distance, then at the customer's
+    NETWORK = "network"  # L3
     OWNER = "owner"
 
 

@@ -25,7 +25,7 @@ from ura.models import Call
 
 LASTS_S = 300
 PER_SECOND, LENGTH_S = 5, 20  # a hundred at once
-WARM_CALLS = 300  # memory and files are compared with what they are after these
+WARM_CALLS = 1000  # memory and files are compared with what they are after these: what is kept of callers is full then
 PROBES = 2
 GROWTH = 1.05
 CORES_SHARE = 0.8

@@ -38,6 +38,7 @@ from ura.speech import prompt_keys
 
 FACTS = {"caller": "+5516999990000", "protocol": "263260000017", "now": "2026-11-22T10:00"}
 EXTRA: list[dict[str, Any]] = [{}, {"caller": ""}, {"repeat_call": True}]
+OPEN_SALES = ("new", "interested")
 NAME_S = 1.5
 TODAY = date(2026, 11, 22)
 PROMPTS_AT_MOST_S = 60.0
@@ -171,7 +172,9 @@ def places() -> list[tuple[State, Effect]]:
     todo = deque(begun)
     while todo:
         state, effect = todo.popleft()
-        facts = [state.facts.get(name) for name in ("lead_status", "topic", "contact_phone", "caller")]
+        lead = state.facts.get("lead_status")
+        lead = "open" if lead in OPEN_SALES else lead is not None  # what else became of it is no matter where one is
+        facts = [lead, state.facts.get("topic"), bool(state.facts.get("contact_phone")), state.facts.get("caller")]
         if hasattr(provedor().nodes.get(state.node), "still"):  # it matters there who calls, and nowhere else
             facts += [str(state.facts.get("subscriber", {}).get("level")), str(state.facts.get("misses"))]
             offered = state.data.get("contracts") or []
@@ -209,7 +212,7 @@ def test_a_hang_up_at_each_single_step_closes_once_with_the_lead_kept() -> None:
     """R07."""
     for state, _ in places():
         owed = [(each["name"], each["args"].get("status")) for each in state.owed]
-        abandoned = state.facts.get("lead_status") in ("new", "interested") or ("save_lead", "abandoned") in owed
+        abandoned = state.facts.get("lead_status") in OPEN_SALES or ("save_lead", "abandoned") in owed
         acts = []
         now, effect = step(provedor(), state, HungUp())
         while isinstance(effect, Act):
@@ -225,7 +228,7 @@ def test_no_lead_is_left_open_wherever_the_call_goes() -> None:
     """From each place of an open sale, with nothing more pressed: in a queue or at the end somebody has the lead."""
     for state, effect in places():
         begun, status = state.node, state.facts.get("lead_status")
-        if status not in ("new", "interested") or isinstance(effect, SendToQueue | Act):
+        if status not in OPEN_SALES or isinstance(effect, SendToQueue | Act):
             continue
         for _ in range(60):
             state, effect = step(provedor(), state, good(effect))
@@ -298,6 +301,29 @@ def test_whoever_presses_only_wrong_keys_is_soon_led_on_from_each_single_questio
         else:
             stuck.append(state.node)
     assert stuck == []
+
+
+# Asked of who got no attendant (closed, nobody there, a line that is blocked for a while), or has got what they wanted.
+NO_ATTENDANT_AFTER = {"offers", "offers_open", "callback_number", "ticket_number", "noted_number", "blocked"}
+NO_ATTENDANT_AFTER |= {"anything_else", "complaint_more"}
+
+
+def test_whoever_presses_nothing_but_wrong_keys_gets_an_attendant_from_each_single_question() -> None:
+    """R25: whatever comes between. One place for each question of each node is enough: what follows is the same."""
+    asked = {(state.node, state.phase): (state, effect) for state, effect in places() if isinstance(effect, Collect)}
+    elsewhere = set()
+    for (begun, _), (state, effect) in asked.items():
+        now, said = state, effect
+        for tries in range(120):
+            if isinstance(said, SendToQueue | EndCall):
+                break
+            wrong = isinstance(said, Collect) and now.mode is Mode.LIVE
+            now, said = step(provedor(), now, DigitsEntered("ABCD"[tries % 4]) if wrong else good(said))
+        assert isinstance(said, SendToQueue | EndCall), begun
+        if isinstance(said, EndCall):
+            assert now.protocol_given, begun
+            elsewhere.add(begun)
+    assert elsewhere == NO_ATTENDANT_AFTER
 
 
 @cache

@@ -28,12 +28,14 @@ import structlog
 
 from ura import addresses
 from ura.adapters.erp.reading import Record
+from ura.adapters.outbound_http import CONFIGURED, GuardedTransport
 from ura.erp import ErpUnavailable
 
 DEADLINE_S = 8.0
 CHANGE_DEADLINE_S = 18.0
 BODY_LIMIT = 2 * 1024 * 1024
 CONNECTIONS = 20
+LIMITS = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS // 2)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -138,11 +140,10 @@ class ErpHttp:
         self.change_deadline_s = max(deadline_s, CHANGE_DEADLINE_S)
         self._client = httpx.AsyncClient(
             base_url=addresses.guarded(base_url),
-            verify=_trust(ca_file),
+            transport=GuardedTransport(CONFIGURED, verify=_trust(ca_file), limits=LIMITS),
             trust_env=False,  # neither a proxy nor ~/.netrc
             follow_redirects=False,
             timeout=deadline_s,  # for each step; `_Operation.ends_at` covers them all
-            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS // 2),
             headers={"accept": "application/json", "accept-encoding": "gzip", "user-agent": "prosa"},
         )
         self._client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))

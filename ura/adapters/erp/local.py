@@ -49,6 +49,7 @@ from ura.models import Access as AccessRow
 from ura.models import (
     Audience,
     Category,
+    ErpRequest,
     InvoiceStatus,
     Lead,
     LeadStatus,
@@ -232,7 +233,7 @@ class LocalErp:
                 return self._answer(Opened(event.ticket_id))
             ticket = await _unmeant(session, protocol, contract_id)
             if ticket is None:
-                ticket = await self._open(session, contract_id, subject, text, protocol=protocol, key=key, tier=Tier.L1)
+                ticket = await self._open(session, contract_id, subject, text, protocol=protocol, key=key)
             else:
                 ticket.contract_ref = contract_id
                 words = f"{subject}\n{text}"
@@ -242,7 +243,7 @@ class LocalErp:
 
     async def list_tickets(self, contract_id: str) -> Reply[tuple[ErpTicket, ...]]:
         query = select(Ticket.id, Ticket.summary, Ticket.opened_at).where(
-            Ticket.contract_ref == contract_id, Ticket.status == TicketStatus.OPEN
+            Ticket.contract_ref == contract_id, Ticket.status != TicketStatus.CLOSED
         )
         async with self._reading() as session:
             rows = await session.execute(query.order_by(Ticket.opened_at, Ticket.id))
@@ -259,11 +260,14 @@ class LocalErp:
     async def open_order(
         self, contract_id: str, *, subject: str, text: str, at: datetime | None, key: str, again: bool = False
     ) -> Reply[Opened]:
-        """A visit is a ticket for the second level; the slot stands in it."""
+        """A visit is a ticket; the slot stands in it. With a slot, which the caller was told, it is L2's; without one
+        L1 has to tell the caller a time first."""
         slot = f"{at.astimezone(self._zone):%d/%m/%Y %H:%M}" if at else ""
         words = "\n".join(each for each in (slot, text) if each)
         async with self._changing() as session:
-            ticket = await self._open(session, contract_id, subject, words, protocol="", key=key, tier=Tier.L2)
+            wish = await session.get(ErpRequest, key)  # of the call, whose protocol goes on
+            protocol = wish.protocol if wish else ""
+            ticket = await self._open(session, contract_id, subject, words, protocol=protocol, key=key, told=at)
             return self._answer(Opened(ticket.id))
 
     async def connection(self, contract: Contract) -> Reply[Connection]:
@@ -418,22 +422,32 @@ class LocalErp:
             return await session.get(AccessRow, _own_id(contract.id))
 
     async def _open(
-        self, session: AsyncSession, contract_id: str, subject: str, text: str, *, protocol: str, key: str, tier: Tier
+        self,
+        session: AsyncSession,
+        contract_id: str,
+        subject: str,
+        text: str,
+        *,
+        protocol: str,
+        key: str,
+        told: datetime | None = None,
     ) -> Ticket:
-        ticket = await tickets.open_ticket(
+        words = f"{subject}\n{text}".strip()
+        return await tickets.open_ticket(
             session,
             ticket_id=key,
             protocol=protocol,
             category=Category.SUPPORT,
-            summary=f"{subject}\n{text}".strip()[:LONGEST_SUMMARY],
+            summary=words[:LONGEST_SUMMARY],
             phone="",
             queue="",
             opened_by=ACTOR,
             now=self._clock(),
             contract_ref=contract_id,
+            tier=Tier.L2 if told else Tier.L1,
+            report=words if told else "",
+            told_deadline_at=told,
         )
-        ticket.tier = tier
-        return ticket
 
 
 @asynccontextmanager
@@ -461,7 +475,7 @@ async def _unmeant(session: AsyncSession, protocol: str, contract_id: str) -> Ti
         select(Ticket)
         .where(
             Ticket.protocol == protocol,
-            Ticket.status == TicketStatus.OPEN,
+            Ticket.status != TicketStatus.CLOSED,
             Ticket.contract_ref.in_(("", contract_id)),
             ~meant.exists(),
         )
