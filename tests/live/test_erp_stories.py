@@ -1,9 +1,8 @@
 """The same people ring up providers with SGP, HubSoft, IXC and MK-Auth: the same stories, and what is said when the
 provider's system does not answer.
 
-Four houses, each with its simulated system, live through the same evening at the same time: the stories; then the
-system takes five seconds for one answer; then it stalls for ten; then nobody listens there. The tests look at what was
-heard and done.
+Four houses, each with its simulated system, live through the same evening: the stories; then the system takes five
+seconds for one answer; then it stalls for ten; then nobody listens there. The tests look at what was heard and done.
 """
 
 import asyncio
@@ -35,7 +34,7 @@ from tests.live.conftest import House, eventually, start_house, stop_house
 from ura.models import Call, ErpRequest, ErpRequestState, Operation, OutboxMessage, OutboxState, TrustUnlock
 from ura.settings import ROOT
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.live, pytest.mark.timeout(540)]
 
 SYSTEMS = ("sgp", "hubsoft", "ixc", "mkauth")
 SOON_S = 2.0  # so soon somebody who waits hears something
@@ -130,29 +129,41 @@ def _answers(client: httpx.Client) -> bool:
         return False
 
 
-def live_through(system: str, folder: Path, starting: Lock, all_started: Barrier) -> Provider:
-    """A house and its evening. One house at a time starts: that is work, the rest is waiting. Nobody calls before all
-    have started: what a house knows within its greeting is not asked of a machine that starts another."""
+@dataclass
+class Turns:
+    """Who works when. One house at a time `starts`, and nobody calls before all have started; then one at a time
+    `talks`, with all its callers at once: what a house asks within its greeting has a second, which a machine that does
+    all this fourfold does not have. What comes after that is waiting, and all wait together."""
+
+    starts: Lock = field(default_factory=Lock)
+    all_started: Barrier = field(default_factory=lambda: Barrier(len(SYSTEMS)))
+    talks: Lock = field(default_factory=Lock)
+
+
+def live_through(system: str, folder: Path, turns: Turns) -> Provider:
+    """A house and its evening."""
     rtp = 46000 + 500 * SYSTEMS.index(system)
     with ExitStack() as stack:
-        stack.callback(all_started.abort)  # the others need not wait for one that cannot start
-        with starting:
+        stack.callback(turns.all_started.abort)  # the others need not wait for one that cannot start
+        with turns.starts:
             port, control = stack.enter_context(simulator(system, folder / f"{system}.log"))
             given = {name.removeprefix("PROSA_").lower(): text for name, text in settings_for(system, port).items()}
             house = start_house(folder / system, rtp_first_port=rtp, rtp_last_port=rtp + 499, agi_workers=1, **given)
             stack.callback(stop_house, house)
-        all_started.wait(len(SYSTEMS) * READY_S)
+        turns.all_started.wait(len(SYSTEMS) * READY_S)
         one = Provider(house, control)
-        asyncio.run(evening(one))
+        with turns.talks:
+            asyncio.run(tells_stories(one))
+        asyncio.run(has_a_slow_system(one))
         return one
 
 
 @pytest.fixture(scope="module")
 def providers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Provider]:
     """After the evening: what was heard and written down is still there."""
-    folder, starting, all_started = tmp_path_factory.mktemp("providers"), Lock(), Barrier(len(SYSTEMS))
+    folder, turns = tmp_path_factory.mktemp("providers"), Turns()
     with ThreadPoolExecutor(len(SYSTEMS)) as threads:
-        lived = threads.map(lambda system: live_through(system, folder, starting, all_started), SYSTEMS)
+        lived = threads.map(lambda system: live_through(system, folder, turns), SYSTEMS)
         return dict(zip(SYSTEMS, lived, strict=True))
 
 
@@ -227,7 +238,7 @@ async def newcomer(house: House, phone: Caller, story: str) -> Told:
 # -- the evening
 
 
-async def evening(one: Provider) -> None:
+async def tells_stories(one: Provider) -> None:
     async with one.house.caller() as first, one.house.caller() as second, one.house.caller() as third:
         phones = cycle((first, second, third))
         await asyncio.gather(
@@ -239,6 +250,10 @@ async def evening(one: Provider) -> None:
         )
         one.done = one.state()
         await one.next_month()
+
+
+async def has_a_slow_system(one: Provider) -> None:
+    async with one.house.caller() as first, one.house.caller() as second:
         await is_slow(one, first)
         await stalls(one, first, second)
         await recovers(one)

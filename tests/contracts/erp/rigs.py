@@ -23,7 +23,7 @@ from ura.erp import (
 )
 
 Ask = Callable[..., Awaitable[Reply[Any]]]
-HURRY_S = 1.0
+HURRY_S = 2.0
 PLACE = {"neighbourhood": "Centro"}
 WISH = LeadWish("Joana Prado", "+5511955550199", "Centro", "Vale Verde", "Turbo 600 Mega")
 READS = {
