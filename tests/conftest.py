@@ -50,10 +50,10 @@ LONG = (
     "tests/browser/",
     "tests/ura/test_imports_people.py",
     "tests/api/",
+    "tests/live/test_erp_stories.py",
     "tests/live/test_caller_stories.py",
     "tests/live/drills/test_wrecked.py",
     "tests/live/test_stories.py",
-    "tests/live/test_erp_stories.py",
     "tests/live/test_queues.py",
     "tests/live/drills/",
 )
