@@ -1,7 +1,7 @@
 """The live line: one reader of the database for all browsers.
 
 The bells of `ura/events.py` say which calls changed; the calls are then read once, and every open page gets the same
-message. Nothing is read while nobody looks. A browser that comes back says which message it saw last
+message. Of tickets it is told only which: each page reads those that its reader may see. Nothing is read while nobody looks. A browser that comes back says which message it saw last
 (`Last-Event-ID`); when that is too long ago it is told to fetch its lists again.
 """
 
@@ -27,6 +27,8 @@ POLL_EVERY_S = 0.25
 FIGURES_EVERY_S = 1.0
 LOOKED_AT_FOR_S = 30.0  # after the last page was built or the last browser left
 KEPT_MESSAGES = 400
+TICKETS_EVERY_S = 1.0
+ALL_TICKETS = "all"
 IDLE_TICK_S = 2.0  # how often a quiet stream looks whether its session is still good
 
 
@@ -50,6 +52,7 @@ class Message:
     calls: tuple[CallView, ...]  # as they are now
     figures: Figures
     waiting: int
+    tickets: frozenset[str] = frozenset()  # that changed
     pages: dict[str, str] = field(default_factory=dict)  # rendered once for each way of seeing it
 
 
@@ -157,6 +160,7 @@ class Broadcaster:
             bells = await self._source.bells(self._bell)
             for bell in bells:
                 ids.update(dict.fromkeys(call_ids(bell)))
+            tickets = frozenset(each for bell in bells for each in ids_of(bell, "tickets"))
             changed = tuple(await self._source.calls(ids)) if ids else ()
             if bells:
                 self._bell = bells[-1].id
@@ -165,9 +169,10 @@ class Broadcaster:
                 self._figures = await self._source.figures()
                 self._waiting = await self._source.waiting()
                 self._figures_at = self._clock()
-            if changed or (figures, waiting) != (self._figures, self._waiting):
+            if changed or tickets or (figures, waiting) != (self._figures, self._waiting):
                 self._sequence += 1
-                message = Message(f"{self._epoch}-{self._sequence}", changed, self._figures, self._waiting)
+                number = f"{self._epoch}-{self._sequence}"
+                message = Message(number, changed, self._figures, self._waiting, tickets)
                 self._messages.append(message)
                 self._ring()
 
@@ -187,9 +192,33 @@ class Broadcaster:
         self._changed = asyncio.Event()
 
 
+class TicketBell:
+    """Shall this page look at its tickets again? At once, but once a second at the most: what came sooner rings later.
+    `wanted`: the id of one, or ALL_TICKETS."""
+
+    def __init__(self, wanted: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._wanted = wanted
+        self._clock = clock
+        self._rung_at = float("-inf")
+        self._waits = False
+
+    def rings(self, heard: Message | Hint) -> bool:
+        if isinstance(heard, Message):
+            news = heard.tickets if self._wanted == ALL_TICKETS else heard.tickets & {self._wanted}
+            self._waits = self._waits or bool(news)
+        if not self._waits or self._clock() - self._rung_at < TICKETS_EVERY_S:
+            return False
+        self._waits, self._rung_at = False, self._clock()
+        return True
+
+
 def call_ids(bell: Event) -> list[str]:
     """The calls that a bell is about (ura/projection.py rings it)."""
-    return [str(each) for each in bell.data.get("ids", ())] if bell.kind == "calls" else []
+    return ids_of(bell, "calls")
+
+
+def ids_of(bell: Event, kind: str) -> list[str]:
+    return [str(each) for each in bell.data.get("ids", ())] if bell.kind == kind else []
 
 
 def today_in(zone_now: datetime) -> datetime:

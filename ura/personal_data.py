@@ -65,6 +65,7 @@ COLUMNS: dict[str, dict[str, Held]] = {
     "purge": {"hash": O},
     "record_access": {"actor": S},
     "recording": {"path": P},
+    "saved_filter": {"name": S, "wanted": O},
     "subscriber": {"document": P, "document_hash": P, "name": P, "birth_year": P, "emails": P},
     "subscriber_phone": {"phone": P},
     "survey_answer": {"value": P},

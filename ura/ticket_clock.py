@@ -32,6 +32,16 @@ class By(StrEnum):
     LAW = "law"
 
 
+class DeadlineState(StrEnum):
+    """As a list shows it. Of a ticket that is closed: how it was when it was."""
+
+    NONE = "none"
+    OK = "ok"
+    NEAR = "near"
+    MISSED = "missed"
+    PAUSED = "paused"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clock:
     """One deadline and how it comes about. `policy`: the key of the one that it came from; "" for the law's."""
@@ -162,6 +172,16 @@ async def explain(
     pauses, demanded_at = await _pauses(session, ticket), await _demanded_at(session, ticket)
     calendars = calendars or Calendars(session)
     return await _deadline(calendars, _own_terms(ticket), _about(ticket), _from(ticket), demanded_at, pauses, now)
+
+
+def state_of(ticket: Ticket, now: datetime) -> DeadlineState:
+    """By what is stored, without a look at any calendar."""
+    at = ticket.closed_at if ticket.status is TicketStatus.CLOSED and ticket.closed_at else now
+    if ticket.due_at is None:
+        return DeadlineState.PAUSED if ticket.status is TicketStatus.WAITING else DeadlineState.NONE
+    if ticket.due_at <= at:
+        return DeadlineState.MISSED
+    return DeadlineState.NEAR if ticket.warn_at and ticket.warn_at <= at else DeadlineState.OK
 
 
 # -- inside -----------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api import pages
 from api.call_views import CallView, Stage, first_aid, fits
 from api.deps import HealthReader, OpenToAll, PanelUser, SessionDep, Wired, WiredDep, find_actor, session_token
-from api.live import Hint, Message
+from api.live import Hint, Message, TicketBell
 from api.records import opened
 from api.security import SECURE_SESSION_COOKIE, SESSION_COOKIE, came_by_https
 from ura import aftermath, calls, numbers, phones, users
@@ -44,9 +44,10 @@ class Chosen(BaseModel):
     cursor: str = Field(default="", max_length=200)
     since: str = Field(default="", max_length=40)
     call: str = Field(default="", max_length=32)
+    tickets: str = Field(default="", max_length=32)  # the id of one, or "all"
 
     def given(self) -> dict[str, str]:
-        kept = self.model_dump(mode="json", by_alias=True, exclude={"cursor", "since", "call"}, exclude_none=True)
+        kept = self.model_dump(mode="json", by_alias=True, exclude={"cursor", "since", "call", "tickets"}, exclude_none=True)
         return {name: value for name, value in kept.items() if value}
 
 
@@ -232,9 +233,11 @@ async def show_journal(request: Request, things: WiredDep, actor: HealthReader) 
 async def follow(
     request: Request, things: WiredDep, actor: PanelUser, chosen: ChosenDep
 ) -> AsyncIterable[ServerSentEvent]:
-    """Changes as fragments of the page. Ends within five seconds when the session does, or with another role."""
+    """Changes as fragments of the page; of tickets only that there are some. Ends within five seconds when the session
+    does, or with another role."""
     since = request.headers.get("last-event-id") or chosen.since
     wanted = _filter(chosen, actor, things)
+    bell = TicketBell(chosen.tickets) if chosen.tickets and actor.may(Permission.TICKETS_READ) else None
     token = session_token(request)
     checked_at = datetime.now(UTC)
     async for message in things.broadcaster.follow(since):
@@ -243,9 +246,11 @@ async def follow(
             if now_is is None or now_is.permissions != actor.permissions:
                 return
             checked_at = datetime.now(UTC)
+        if bell and bell.rings(message):
+            yield ServerSentEvent(event="tickets", id=message.id if isinstance(message, Message) else None, raw_data="")
         if message is Hint.AGAIN:
             yield ServerSentEvent(event="again", raw_data="")
-        elif isinstance(message, Message):
+        elif isinstance(message, Message) and not bell:
             html = _fragment(request, message, actor, chosen, wanted)
             if html:
                 yield ServerSentEvent(event="change", id=message.id, raw_data=html)

@@ -46,6 +46,7 @@ from ura.models.purge import Purge
 from ura.models.queue import Queue
 from ura.models.record_access import AccessHow, RecordAccess, RecordKind
 from ura.models.recording import Recording
+from ura.models.saved_filter import SavedFilter
 from ura.models.session import LoginSession
 from ura.models.sla_policy import CountedBy, SlaPolicy
 from ura.models.step_answer import StepAnswer, StepResult
@@ -144,6 +145,7 @@ __all__ = [
     "Recording",
     "Recovery",
     "Role",
+    "SavedFilter",
     "SlaPolicy",
     "StepAnswer",
     "StepResult",
