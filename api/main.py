@@ -49,6 +49,7 @@ from api.routes import (
     panel_messages,
     panel_outages,
     panel_reports,
+    panel_ticket,
     panel_tickets,
     panel_waiting_list,
     privacy,
@@ -186,6 +187,7 @@ def _table() -> FastAPI:
     table.include_router(panel_outages.router)
     table.include_router(panel_callbacks.router)
     table.include_router(panel_tickets.router)
+    table.include_router(panel_ticket.router)  # after the list: its addresses begin with an id
     table.include_router(panel_entry.router)
     table.include_router(panel_messages.router)
     table.include_router(panel_hours.router)

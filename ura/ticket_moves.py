@@ -58,12 +58,12 @@ async def move(
         await session.refresh(ticket)  # it may have been done after the ticket was read
         return done
     seen = ticket.version if version is None else version
-    change = ticket_rules.decide(ticket, wanted, actor, await _facts(session, ticket, wanted, now, reopen_within))
+    change = ticket_rules.decide(ticket, wanted, actor, await facts(session, ticket, wanted, now, reopen_within))
     if not await _apply(session, ticket, change, version=seen, now=now):
         await session.refresh(ticket)
         if event_id and (done := await find_done(session, ticket, wanted, event_id)):
             return done
-        ticket_rules.decide(ticket, wanted, actor, await _facts(session, ticket, wanted, now, reopen_within))
+        ticket_rules.decide(ticket, wanted, actor, await facts(session, ticket, wanted, now, reopen_within))
         raise TicketChanged(CHANGED)
     return await tickets.add_event(
         session,
@@ -127,8 +127,8 @@ async def find_done(session: AsyncSession, ticket: Ticket, wanted: Move, event_i
     return found
 
 
-async def _facts(session: AsyncSession, ticket: Ticket, wanted: Move, now: datetime, reopen_within: timedelta) -> Facts:
-    """Only what this move asks for is looked up."""
+async def facts(session: AsyncSession, ticket: Ticket, wanted: Move, now: datetime, reopen_within: timedelta) -> Facts:
+    """What `ticket_rules.decide` has to know. Only what this move asks for is looked up."""
     asks_form = isinstance(wanted, Report | ToL2)
     return Facts(
         now=now,

@@ -168,9 +168,10 @@ async def create_user(session: AsyncSession, *, email: str, name: str, role: Rol
     return user
 
 
-async def list_emails(session: AsyncSession) -> list[str]:
-    """Of all who may log in, by name."""
-    return list(await session.scalars(select(User.email).where(User.active).order_by(User.email)))
+async def list_emails(session: AsyncSession, *, roles: Collection[Role] = tuple(Role)) -> list[str]:
+    """Of all who may log in, in these roles, by name."""
+    query = select(User.email).where(User.active, User.role.in_(roles)).order_by(User.email)
+    return list(await session.scalars(query))
 
 
 async def emails_of(session: AsyncSession, user_ids: Collection[int]) -> dict[int, str]:

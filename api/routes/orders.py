@@ -169,7 +169,7 @@ async def list_orders(
         starts_before=zoned(starts_before, "to"),
     )
     page = await visits.list_visits(session, filters=wanted, cursor=cursor, limit=limit)
-    return Listed(items=await _answers(session, actor, list(page.items)), next_cursor=page.next_cursor)
+    return Listed(items=await answers(session, actor, list(page.items)), next_cursor=page.next_cursor)
 
 
 @router.get("/orders/slots", summary="When somebody could come", responses=described(404))
@@ -310,11 +310,11 @@ def policy(things: Wired) -> Policy:
 
 async def _shown(session: AsyncSession, actor: Actor, visit: Visit, response: Response) -> OrderAnswer:
     put_etag(response, visit.version)
-    [answer] = await _answers(session, actor, [visit])
+    [answer] = await answers(session, actor, [visit])
     return answer
 
 
-async def _answers(session: AsyncSession, actor: Actor, found: list[Visit]) -> list[OrderAnswer]:
+async def answers(session: AsyncSession, actor: Actor, found: list[Visit]) -> list[OrderAnswer]:
     """An address is for who speaks with customers, and for who goes there."""
     emails = await users.emails_of(session, {visit.technician_id for visit in found})
     sees = any(actor.may(OF_TIER[tier]) for tier in (Tier.L1, Tier.L2))
