@@ -134,7 +134,7 @@ async def list_incidents(
     limit: Limit = 50,
 ) -> Listed[IncidentAnswer]:
     page = await outages.page_outages(session, over=over, cursor=cursor, limit=limit)
-    return Listed(items=await _answers(session, list(page.items)), next_cursor=page.next_cursor)
+    return Listed(items=await answers(session, list(page.items)), next_cursor=page.next_cursor)
 
 
 @router.get("/{incident_id}", summary="One incident, and what was said of it", responses=described(404))
@@ -159,7 +159,7 @@ async def open_incident(
         now=now,
         incident_id=id_for(actor, "incident", key),
     )
-    await _note(session, actor, "incident.open", outage, now)
+    await note(session, actor, "incident.open", outage, now)
     response.headers["Location"] = f"/api/v1/incidents/{outage.id}"
     return await _detail(session, outage)
 
@@ -183,12 +183,12 @@ async def tell(
         ends_at=news.ends_at,
         actor=actor.name,
         now=now,
-        by=_by(things),
+        by=channel(things),
         update_id=id_for(actor, f"incident update {incident_id}", key),
     )
     if (said.text, said.ends_at) != (news.text.strip(), news.ends_at):
         raise KeyReused("This Idempotency-Key was sent before with other contents. Use a new key for another update.")
-    await _note(session, actor, "incident.update", outage, now)
+    await note(session, actor, "incident.update", outage, now)
     return UpdateAnswer.model_validate(said)
 
 
@@ -203,8 +203,8 @@ async def close_incident(
     """Closing again changes nothing and tells nobody twice. More tickets than a few hundred close within seconds."""
     now = datetime.now(UTC)
     outage = await outages.get_outage(session, incident_id)
-    await incidents.close_incident(session, outage, text=end.text, actor=actor.name, now=now, by=_by(things))
-    await _note(session, actor, "incident.close", outage, now)
+    await incidents.close_incident(session, outage, text=end.text, actor=actor.name, now=now, by=channel(things))
+    await note(session, actor, "incident.close", outage, now)
     return await _detail(session, outage)
 
 
@@ -214,7 +214,7 @@ async def put_in(actor: OutageWriter, session: SessionDep, incident_id: str, wan
     outage = await outages.get_outage(session, incident_id)
     ticket = await tickets.get_ticket(session, wanted.ticket_id)
     await incident_tickets.put_in(session, outage, ticket, actor=actor.name, now=now)
-    await _note(session, actor, "incident.put-in", outage, now, ticket_id=ticket.id)
+    await note(session, actor, "incident.put-in", outage, now, ticket_id=ticket.id)
     return await _detail(session, outage)
 
 
@@ -228,7 +228,7 @@ async def take_out(actor: OutageWriter, session: SessionDep, incident_id: str, t
     outage = await outages.get_outage(session, incident_id)
     ticket = await tickets.get_ticket(session, ticket_id)
     await incident_tickets.take_out(session, outage, ticket, actor=actor.name, now=now)
-    await _note(session, actor, "incident.take-out", outage, now, ticket_id=ticket.id)
+    await note(session, actor, "incident.take-out", outage, now, ticket_id=ticket.id)
     return await _detail(session, outage)
 
 
@@ -263,21 +263,21 @@ async def complain(
         actor=actor.name,
     )
     outage = await outages.get_outage(session, incident_id)
-    await _note(session, actor, "incident.complaint", outage, now, ticket_id=complaint.ticket_id)
+    await note(session, actor, "incident.complaint", outage, now, ticket_id=complaint.ticket_id)
     return ComplaintAnswer.model_validate(complaint)
 
 
-def _by(things: Wired) -> SendChannel:
+def channel(things: Wired) -> SendChannel:
     return phone_channel(open_channels(things.settings))
 
 
 async def _detail(session: AsyncSession, outage: Outage) -> IncidentDetail:
-    [answer] = await _answers(session, [outage])
+    [answer] = await answers(session, [outage])
     said: list[IncidentUpdate] = list(await incidents.list_updates(session, outage.id))
     return IncidentDetail(**answer.model_dump(), updates=[UpdateAnswer.model_validate(each) for each in said])
 
 
-async def _answers(session: AsyncSession, found: list[Outage]) -> list[IncidentAnswer]:
+async def answers(session: AsyncSession, found: list[Outage]) -> list[IncidentAnswer]:
     ids = [outage.id for outage in found]
     touched = await outages.scopes_of(session, ids)
     counted = await incidents.count(session, ids)
@@ -308,7 +308,7 @@ async def _answers(session: AsyncSession, found: list[Outage]) -> list[IncidentA
     ]
 
 
-async def _note(session: AsyncSession, actor: Actor, what: str, outage: Outage, now: datetime, **detail: str) -> None:
+async def note(session: AsyncSession, actor: Actor, what: str, outage: Outage, now: datetime, **detail: str) -> None:
     about = {"cause": outage.cause.value, "ends_at": outage.ends_at.isoformat() if outage.ends_at else None, **detail}
     await audit.record(session, actor=actor.name, action=what, subject=outage.id, detail=about, at=now)
     await events.ring(session, {"outages": {"ids": [outage.id]}}, now=now)

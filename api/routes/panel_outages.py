@@ -1,4 +1,4 @@
-"""The panel's page of outages: what is down now, for whom, and the form that says so to callers."""
+"""The panel's board of outages: what is down now, for whom, what it explains, and what people are told of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import pages
 from api.deps import OutageReader, OutageWriter, SessionDep, WiredDep
-from api.routes import outages as routes
+from api.routes import incidents as routes
 from ura import coverage, incidents, outages
-from ura.errors import BadInput
-from ura.gateways import open_channels, phone_channel
+from ura.errors import BadInput, Refused
 from ura.models import Cause
 from ura.outages import Scope
 from ura.users import Permission
@@ -23,6 +22,7 @@ from ura.users import Permission
 router = APIRouter(prefix="/panel/outages", include_in_schema=False, default_response_class=HTMLResponse)
 
 HERE = "/panel/outages"
+UPDATES_SHOWN = 3
 Text = Annotated[str, Form(max_length=80)]
 
 
@@ -37,6 +37,7 @@ class Given:
     cto: str = ""
     ends_at: str = ""
     note: str = ""
+    text: str = ""
 
 
 @router.get("")
@@ -57,23 +58,26 @@ async def open_outage(
     cto: Text = "",
     ends_at: Annotated[str, Form(max_length=20)] = "",
     note: Annotated[str, Form(max_length=500)] = "",
+    text: Annotated[str, Form(max_length=200)] = "",
 ) -> Response:
+    """With the tickets that it explains already."""
     now = datetime.now(UTC)
     try:
-        outage = await outages.open_outage(
+        outage = await incidents.open_incident(
             session,
             cause=cause,
             scopes=[*await _places(session, places or []), *_fibre(olt, pon, cto)],
             started_at=now,
             ends_at=_moment(ends_at, things.settings.zone),
             note=note,
+            text=text,
             opened_by=actor.name,
             now=now,
         )
     except BadInput:
-        given = Given(cause, places or (), olt, pon, cto, ends_at, note)
+        given = Given(cause, places or (), olt, pon, cto, ends_at, note, text)
         return await _page(request, session, things.settings.zone, refused=given)
-    await routes.note(session, actor, "outage.open", outage)
+    await routes.note(session, actor, "incident.open", outage, now)
     return RedirectResponse(HERE, status_code=303)
 
 
@@ -88,21 +92,62 @@ async def change_estimate(
     outage = await outages.get_outage(session, outage_id)
     estimate = _moment(ends_at, things.settings.zone)
     await outages.change_outage(session, outage, cause=outage.cause, ends_at=estimate, note=outage.note)
-    await routes.note(session, actor, "outage.change", outage)
+    await routes.note(session, actor, "outage.change", outage, datetime.now(UTC))
+    return RedirectResponse(HERE, status_code=303)
+
+
+@router.post("/{outage_id}/updates")
+async def tell_news(
+    request: Request,
+    session: SessionDep,
+    things: WiredDep,
+    actor: OutageWriter,
+    outage_id: str,
+    text: Annotated[str, Form(max_length=200)] = "",
+    ends_at: Annotated[str, Form(max_length=20)] = "",
+) -> Response:
+    """A line on each ticket, a message to each who asked; callers hear the new estimate."""
+    now, zone = datetime.now(UTC), things.settings.zone
+    outage = await outages.get_outage(session, outage_id)
+    try:
+        await incidents.tell(
+            session,
+            outage,
+            text=text,
+            ends_at=_moment(ends_at, zone),
+            actor=actor.name,
+            now=now,
+            by=routes.channel(things),
+        )
+    except (BadInput, Refused):
+        return await _page(request, session, zone, untold=outage_id)
+    await routes.note(session, actor, "incident.update", outage, now)
     return RedirectResponse(HERE, status_code=303)
 
 
 @router.post("/{outage_id}/close")
-async def close_outage(session: SessionDep, actor: OutageWriter, things: WiredDep, outage_id: str) -> Response:
+async def close_outage(
+    session: SessionDep,
+    actor: OutageWriter,
+    things: WiredDep,
+    outage_id: str,
+    text: Annotated[str, Form(max_length=500)] = "",
+) -> Response:
+    """`text`: what was done; the last line of each of its tickets."""
+    now = datetime.now(UTC)
     outage = await outages.get_outage(session, outage_id)
-    by = phone_channel(open_channels(things.settings))
-    await incidents.close_incident(session, outage, text="", actor=actor.name, now=datetime.now(UTC), by=by)
-    await routes.note(session, actor, "outage.close", outage)
+    by = routes.channel(things)
+    await incidents.close_incident(session, outage, text=text, actor=actor.name, now=now, by=by)
+    await routes.note(session, actor, "incident.close", outage, now)
     return RedirectResponse(HERE, status_code=303)
 
 
-async def _page(request: Request, session: AsyncSession, zone: ZoneInfo, *, refused: Given | None = None) -> Response:
+async def _page(
+    request: Request, session: AsyncSession, zone: ZoneInfo, *, refused: Given | None = None, untold: str = ""
+) -> Response:
+    """`untold`: the outage whose news made no sense."""
     found = await routes.answers(session, list(await outages.list_outages(session)))
+    going_on = [outage for outage in found if outage.closed_at is None]
     cities = [
         (city.name, await coverage.list_neighbourhoods(session, city_id=city.id))
         for city in await coverage.list_cities(session)
@@ -111,8 +156,10 @@ async def _page(request: Request, session: AsyncSession, zone: ZoneInfo, *, refu
         request,
         "outages.html",
         here="outages",
-        status=422 if refused else 200,
-        open=[outage for outage in found if outage.closed_at is None],
+        status=422 if refused or untold else 200,
+        open=going_on,
+        said={each.id: await incidents.list_updates(session, each.id, limit=UPDATES_SHOWN) for each in going_on},
+        untold=untold,
         over=[outage for outage in found if outage.closed_at is not None],
         cities=cities,
         causes=list(Cause),

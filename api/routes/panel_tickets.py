@@ -29,23 +29,25 @@ SHORTEST_SEARCH = 5  # digits of a protocol: the day
 
 
 class Chosen(BaseModel):
-    """The filter form. An empty field does not filter. `q` is searched for and never kept."""
+    """The filter form. An empty field does not filter. `q` is searched for and never kept; an incident passes."""
 
     tier: Tier | None = None
     status: TicketStatus | None = None
     category: str = Field(default="", max_length=64)
     due: Literal["", "missed", "soon"] = ""
     mine: Literal["", "1"] = ""
+    incident: str = Field(default="", max_length=32)
     q: str = Field(default="", max_length=20)
     cursor: str = Field(default="", max_length=200)
 
     def kept(self) -> dict[str, str]:
         """What a saved filter is made of."""
-        given = self.model_dump(mode="json", exclude={"q", "cursor"}, exclude_none=True)
+        given = self.model_dump(mode="json", exclude={"q", "incident", "cursor"}, exclude_none=True)
         return {name: value for name, value in given.items() if value}
 
     def given(self) -> dict[str, str]:
-        return {**self.kept(), **({"q": self.q} if self.q else {})}
+        passing = {"incident": self.incident, "q": self.q}
+        return {**self.kept(), **{name: value for name, value in passing.items() if value}}
 
 
 def _chosen(request: Request) -> Chosen:
@@ -72,7 +74,7 @@ async def show_tickets(
         position=position,
         categories=await ticket_categories.list_all(session),
         saved=await saved_filters.list_of(session, actor.user_id) if actor.user_id else [],
-        chosen={**dict.fromkeys(("tier", "status", "category", "due", "mine", "q"), ""), **given},
+        chosen={**dict.fromkeys(("tier", "status", "category", "due", "mine", "incident", "q"), ""), **given},
         kept=chosen.kept(),
         query=urlencode({**given, "cursor": chosen.cursor} if chosen.cursor else given),
         **await _rows(session, actor, chosen),
@@ -146,6 +148,7 @@ def _filter(chosen: Chosen, actor: Actor, now: datetime) -> TicketFilter:
         tier=chosen.tier,
         status=chosen.status,
         category=chosen.category,
+        incident_id=chosen.incident,
         assignee_id=(actor.user_id or NOBODY) if chosen.mine else None,
         due_before={"missed": now, "soon": now + SOON}.get(chosen.due),
         phone=phone,
