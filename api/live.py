@@ -1,8 +1,9 @@
 """The live line: one reader of the database for all browsers.
 
 The bells of `ura/events.py` say which calls changed; the calls are then read once, and every open page gets the same
-message. Of tickets it is told only which: each page reads those that its reader may see. Nothing is read while nobody looks. A browser that comes back says which message it saw last
-(`Last-Event-ID`); when that is too long ago it is told to fetch its lists again.
+message. Of tickets it is told only which: each page reads those that its reader may see. Nothing is read while nobody
+looks. A browser that comes back says which message it saw last (`Last-Event-ID`); when that is too long ago it is told
+to fetch its lists again.
 """
 
 import asyncio

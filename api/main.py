@@ -42,6 +42,7 @@ from api.routes import (
     orders,
     outages,
     panel,
+    panel_agenda,
     panel_callbacks,
     panel_entry,
     panel_hours,
@@ -186,6 +187,7 @@ def _table() -> FastAPI:
     table.include_router(panel.router)
     table.include_router(panel_outages.router)
     table.include_router(panel_callbacks.router)
+    table.include_router(panel_agenda.router)
     table.include_router(panel_tickets.router)
     table.include_router(panel_ticket.router)  # after the list: its addresses begin with an id
     table.include_router(panel_entry.router)

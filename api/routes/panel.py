@@ -26,6 +26,7 @@ from ura.users import ABSOLUTE_LIMIT, Actor, Permission, TooManyAttempts, WrongP
 
 router = APIRouter(prefix="/panel", include_in_schema=False, default_response_class=HTMLResponse)
 
+NO_FILTERS = {"cursor", "since", "call", "tickets"}
 CHECK_SESSION_EVERY = timedelta(seconds=2)
 
 
@@ -47,8 +48,10 @@ class Chosen(BaseModel):
     tickets: str = Field(default="", max_length=32)  # the id of one, or "all"
 
     def given(self) -> dict[str, str]:
-        kept = self.model_dump(mode="json", by_alias=True, exclude={"cursor", "since", "call", "tickets"}, exclude_none=True)
-        return {name: value for name, value in kept.items() if value}
+        kept = self.model_dump(
+            mode="json", by_alias=True, exclude={"cursor", "since", "call", "tickets"}, exclude_none=True
+        )
+        return {name: value for name, value in given.items() if value}
 
 
 def _chosen(request: Request) -> Chosen:

@@ -132,9 +132,7 @@ async def comment(
     return _back(ticket)
 
 
-async def _make(
-    session: AsyncSession, things: Wired, actor: Actor, ticket: Ticket, wanted: Move, given: Given
-) -> None:
+async def _make(session: AsyncSession, things: Wired, actor: Actor, ticket: Ticket, wanted: Move, given: Given) -> None:
     """Of the ticket that the page showed: what has changed since then is looked at first."""
     version = given.get("version", "")
     await ticket_moves.move(

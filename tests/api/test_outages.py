@@ -94,3 +94,41 @@ async def test_outages_are_listed_page_by_page(program: Client) -> None:
         second = (await client.get("/api/v1/outages", params={"limit": 2, "cursor": first["next_cursor"]})).json()
     hours = [outage["started_at"][11:13] for page in (first, second) for outage in page["items"]]
     assert (hours, second["next_cursor"]) == (["03", "02", "01"], "")
+
+
+async def test_the_board_opens_tells_and_closes_what_explains_tickets(person: Client, sessions: Sessions) -> None:
+    board = "/panel/outages"
+    async with person(Role.TECHNICIAN) as client, person(Role.ADMIN) as admin:
+        fields = {"cause": "fibre_cut", "cto": "CTO-1", "text": "Um poste caiu."}
+        assert (await client.post(board, data=fields)).status_code == 303
+        [incident] = (await client.get("/api/v1/incidents")).json()["items"]
+        ticket = (await admin.post("/api/v1/tickets", json={"category": "support", "summary": "Sem sinal"})).json()
+        here = f"/api/v1/incidents/{incident['id']}"
+        assert (await admin.post(f"{here}/tickets", json={"ticket_id": ticket["id"]})).status_code == 200
+        shown = (await client.get(board)).text
+        assert "Um poste caiu." in shown
+        assert f'<a href="/panel/tickets?incident={incident["id"]}">1</a>' in shown
+        listed = (await client.get("/panel/tickets", params={"incident": incident["id"]})).text
+        assert ticket["id"] in listed
+        assert ticket["id"] not in (await client.get("/panel/tickets", params={"incident": "0" * 32})).text
+
+        empty = await client.post(f"{board}/{incident['id']}/updates", data={"text": " "})
+        assert (empty.status_code, "Escreva a notícia." in empty.text) == (422, True)
+        told = await client.post(f"{board}/{incident['id']}/updates", data={"text": "A equipe chegou."})
+        assert told.status_code == 303
+        assert "A equipe chegou." in (await client.get(board)).text
+        closed = await client.post(f"{board}/{incident['id']}/close", data={"text": "Fibra emendada."})
+        assert closed.status_code == 303
+        late = await client.post(f"{board}/{incident['id']}/updates", data={"text": "Ainda."})
+        assert late.status_code == 422
+        history = (await client.get(f"/api/v1/tickets/{ticket['id']}")).json()
+    assert history["status"] == "closed"
+    assert [line["text"] for line in history["events"]][-2:] == ["A equipe chegou.", "Fibra emendada."]
+    async with sessions() as session:
+        actions = [line.action for line in await session.scalars(select(AuditEntry).order_by(AuditEntry.id))]
+    assert [action for action in actions if action.startswith("incident.")] == [
+        "incident.open",
+        "incident.put-in",
+        "incident.update",
+        "incident.close",
+    ]

@@ -100,9 +100,7 @@ async def test_a_ticket_goes_through_the_tiers_on_its_page(person: Client, sessi
         assert shown.count("Interno</span>") == 3
     async with sessions() as session:
         audited = list(await session.scalars(select(AuditEntry.actor).where(AuditEntry.action == "ticket.contact")))
-        looked = set(
-            await session.scalars(select(RecordAccess.actor).where(RecordAccess.kind == RecordKind.TICKET))
-        )
+        looked = set(await session.scalars(select(RecordAccess.actor).where(RecordAccess.kind == RecordKind.TICKET)))
     assert audited == ["technician@provedor.test"]
     assert looked == {f"{role}@provedor.test" for role in (Role.ATTENDANT, Role.TECHNICIAN, Role.NETWORK)}
 
@@ -113,7 +111,8 @@ async def test_what_was_sent_twice_is_done_once_and_what_is_stale_not_at_all(per
         page = await opened(client)
         shown = (await client.get(page)).text
         once, version = (re.search(rf'name="{name}" value="(\w+)"', shown) for name in ("once", "version"))
-        assert once and version
+        assert once
+        assert version
         same = {"once": once[1], "version": version[1]}
         for _ in range(2):
             assert (await do(client, page, "wait", reason="parts", text="Sem ONU", **same)).status_code == 303
