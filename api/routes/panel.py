@@ -48,9 +48,7 @@ class Chosen(BaseModel):
     tickets: str = Field(default="", max_length=32)  # the id of one, or "all"
 
     def given(self) -> dict[str, str]:
-        kept = self.model_dump(
-            mode="json", by_alias=True, exclude={"cursor", "since", "call", "tickets"}, exclude_none=True
-        )
+        given = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=NO_FILTERS)
         return {name: value for name, value in given.items() if value}
 
 

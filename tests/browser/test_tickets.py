@@ -1,7 +1,7 @@
-"""The list of tickets and the page of one, as those who work with them use them, in a real Chromium."""
+"""Tickets and visits as those who work with them use their pages, in a real Chromium."""
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Panel
 from tests.factories import make_id
-from ura import sla_policies, tickets
+from ura import sla_policies, technicians, tickets, timetables, users
 from ura.db import Sessions
-from ura.models import Ticket, TicketStatus, Tier
+from ura.models import Role, Ticket, TicketStatus, Tier, Visit, VisitKind
+from ura.queues import Span
 
 CLIPPED = "[...document.querySelectorAll('.top-nav')].some(nav => nav.scrollWidth > nav.clientWidth)"
 
@@ -108,3 +109,28 @@ async def test_tickets_are_found_by_keys_and_worked_on_while_others_work(panel: 
     await expect(page.locator("#history")).to_contain_text("Chega quinta")
     await expect(page.get_by_role("region", name="Prazo")).to_contain_text("N1: 8 h")
     await look(page, "ticket-waits")
+
+
+async def test_a_technician_says_what_came_of_a_visit(panel: Panel, sessions: Sessions) -> None:
+    begun = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    async with sessions.begin() as session:
+        me = await users.get_user(session, email=f"{Role.TECHNICIAN}@provedor.test")
+        await timetables.set_hours(session, "sempre", [Span(weekday, time(0), time(0)) for weekday in range(7)])
+        await technicians.save(session, me, timetable="sempre", slot_min=120, active=True)
+    ticket_id = await open_one(sessions, "Sem sinal", tier=Tier.L2)
+    async with sessions.begin() as session:
+        visit = Visit(id=make_id(), ticket_id=ticket_id, kind=VisitKind.VISIT, technician_id=me.id, starts_at=begun)
+        visit.ends_at, visit.address = begun + timedelta(hours=2), "Rua das Flores 12"
+        visit.booked_by, visit.booked_at = "ana", begun
+        session.add(visit)
+    page = await panel.log_in(Role.TECHNICIAN)
+    await page.get_by_role("link", name="Agenda").click()
+    visits = page.get_by_role("list", name="Visitas de technician@provedor.test").get_by_role("listitem")
+    await expect(visits).to_contain_text("Rua das Flores 12")
+    await page.get_by_role("button", name="Confirmar").click()
+    await expect(visits).to_contain_text("Confirmada")
+    await page.locator("summary", has_text="Feita").click()
+    await look(page, "agenda")
+    await page.get_by_label("O que foi feito").fill("Conector trocado")
+    await page.get_by_role("button", name="Feita").click()
+    await expect(visits).to_contain_text("Conector trocado")
