@@ -74,9 +74,7 @@ async def move_visit(
             await visits.confirm(session, visit, actor=actor, now=now, event_id=event_id)
         else:
             ended = ENDS[type]
-            await visits.end(
-                session, visit, status=ended, outcome=outcome, actor=actor, now=now, event_id=event_id
-            )
+            await visits.end(session, visit, status=ended, outcome=outcome, actor=actor, now=now, event_id=event_id)
     except (BadInput, Refused) as error:
         return await _page(request, session, things, actor, day, refused=(visit_id, type, outcome), error=error)
     return RedirectResponse(f"{HERE}?day={day.isoformat()}#v-{visit_id}", status_code=303)
