@@ -1,6 +1,7 @@
 """A ticket as its page shows it: its history with the messages that went out, its deadline, and what may be done."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from api.routes import orders
 from ura import (
     aftermath,
     sla_policies,
+    technicians,
     ticket_categories,
     ticket_clock,
     ticket_offers,
@@ -20,13 +22,15 @@ from ura import (
     users,
     visits,
 )
-from ura.models import OutboxMessage, Ticket, TicketEventKind, Tier
+from ura.errors import Refused
+from ura.models import OutboxMessage, Ticket, TicketEventKind, Tier, VisitKind
 from ura.ticket_refusals import OfAnotherTier
 from ura.ticket_rules import WaitFor
 from ura.users import Actor, Permission
 from ura.visits import VisitFilter
 
 MOST_VISITS = 20
+MOST_SLOTS = 60  # of a week: enough to agree on one
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +76,35 @@ async def acts(session: AsyncSession, things: Wired, actor: Actor, ticket: Ticke
         "fields": await ticket_categories.form_of(session, ticket.category) if ticket.tier is Tier.L1 else (),
         "waits_for": [each for each in WaitFor if ticket.tier is not Tier.L3 or each is not WaitFor.CUSTOMER],
         "people": await _people(session, ticket) if "assign" in offered else [],
+        **await _bookable(session, things, actor, ticket, now),
     }
 
 
 async def explained(session: AsyncSession, ticket: Ticket, now: datetime) -> dict[str, Any]:
     titles = {policy.key: policy.title for policy in await sla_policies.list_policies(session)}
     return {"explained": await ticket_clock.explain(session, ticket, now=now), "policies": titles}
+
+
+async def _bookable(
+    session: AsyncSession, things: Wired, actor: Actor, ticket: Ticket, now: datetime
+) -> dict[str, Any]:
+    """What may be booked, and when somebody could come; nothing while a visit is to come."""
+    kinds = (
+        [kind for kind in VisitKind if _may_book(ticket, kind, actor)] if actor.may(Permission.TICKETS_WRITE) else []
+    )
+    if not kinds or await visits.find_to_come(session, ticket.id):
+        return {"bookable": [], "slots": [], "technicians": {}}
+    slots = await technicians.list_slots(session, now=now, where=orders.calendar(things))
+    shown = slots[:MOST_SLOTS]
+    emails = await users.emails_of(session, {slot.technician_id for slot in shown})
+    return {"bookable": kinds, "slots": shown, "technicians": emails}
+
+
+def _may_book(ticket: Ticket, kind: VisitKind, actor: Actor) -> bool:
+    with suppress(Refused):
+        visits.check_may_book(ticket, kind, actor)
+        return True
+    return False
 
 
 async def _people(session: AsyncSession, ticket: Ticket) -> Sequence[str]:

@@ -105,7 +105,7 @@ async def book(
     TechnicianNotFound, NoSuchSlot, SlotTaken, VisitAlreadyBooked, TicketChanged."""
     if visit_id and (known := await session.get(Visit, visit_id)):
         return known
-    _check_may_book(ticket, kind, actor)
+    check_may_book(ticket, kind, actor)
     try:
         await ticket_moves.touch(session, ticket)
     except TicketChanged:
@@ -131,6 +131,17 @@ async def book(
     await session.flush()
     await _tell(session, visit, TicketEventKind.VISIT_BOOKED, note, actor, now)
     return visit
+
+
+def check_may_book(ticket: Ticket, kind: VisitKind, actor: Actor) -> None:
+    """Raises OfAnotherTier, TicketAlreadyClosed."""
+    if ticket.status is TicketStatus.CLOSED:
+        raise TicketAlreadyClosed("This ticket is closed. Reopen it before you book a visit.")
+    tiers = (Tier.L2,) if kind is VisitKind.VISIT else SPEAK_WITH_CUSTOMERS
+    if ticket.tier not in tiers or not actor.may(OF_TIER[ticket.tier]):
+        names = " or ".join(tier.upper() for tier in tiers)
+        at = ticket.tier.upper()
+        raise OfAnotherTier(f"A {kind.value} is booked at {names}, by somebody of that tier. The ticket is at {at}.")
 
 
 async def confirm(session: AsyncSession, visit: Visit, *, actor: Actor, now: datetime, event_id: str = "") -> Visit:
@@ -241,16 +252,6 @@ async def list_visits(
 
 
 # -- inside ------------------------------------------------------------------------------------------------------------
-
-
-def _check_may_book(ticket: Ticket, kind: VisitKind, actor: Actor) -> None:
-    if ticket.status is TicketStatus.CLOSED:
-        raise TicketAlreadyClosed("This ticket is closed. Reopen it before you book a visit.")
-    tiers = (Tier.L2,) if kind is VisitKind.VISIT else SPEAK_WITH_CUSTOMERS
-    if ticket.tier not in tiers or not actor.may(OF_TIER[ticket.tier]):
-        names = " or ".join(tier.upper() for tier in tiers)
-        at = ticket.tier.upper()
-        raise OfAnotherTier(f"A {kind.value} is booked at {names}, by somebody of that tier. The ticket is at {at}.")
 
 
 def _check_to_come(visit: Visit, actor: Actor) -> None:

@@ -110,15 +110,16 @@ async def tell_news(
     now, zone = datetime.now(UTC), things.settings.zone
     outage = await outages.get_outage(session, outage_id)
     try:
-        await incidents.tell(
-            session,
-            outage,
-            text=text,
-            ends_at=_moment(ends_at, zone),
-            actor=actor.name,
-            now=now,
-            by=routes.channel(things),
-        )
+        async with session.begin_nested():  # refused, it leaves no estimate behind
+            await incidents.tell(
+                session,
+                outage,
+                text=text,
+                ends_at=_moment(ends_at, zone),
+                actor=actor.name,
+                now=now,
+                by=routes.channel(things),
+            )
     except (BadInput, Refused):
         return await _page(request, session, zone, untold=outage_id)
     await routes.note(session, actor, "incident.update", outage, now)

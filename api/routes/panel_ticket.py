@@ -10,17 +10,20 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, ValidationError
+from pydantic import Field as PydanticField
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import pages, ticket_pages
 from api.deps import SessionDep, TicketReader, TicketWriter, Wired, WiredDep
 from api.idempotency import id_for
 from api.records import opened
+from api.routes import orders
 from api.routes.tickets import NewContact, Remark
+from api.schemas import Words
 from api.ticket_bodies import MoveBody
-from ura import audit, ticket_categories, ticket_moves, ticket_rules, tickets
+from ura import audit, erp_requests, ticket_categories, ticket_moves, ticket_rules, tickets, visits
 from ura.errors import BadInput, Refused
-from ura.models import RecordKind, Ticket
+from ura.models import RecordKind, Ticket, VisitKind
 from ura.ticket_forms import Field, FieldKind
 from ura.ticket_refusals import WordsMissing
 from ura.ticket_rules import Contact, Move
@@ -32,6 +35,13 @@ FORM = "form."  # before the key of a question of the category
 
 Given = Mapping[str, str]
 Shape = TypeVar("Shape", bound=BaseModel)
+
+
+class NewVisit(BaseModel):
+    kind: VisitKind = VisitKind.VISIT
+    slot: str = PydanticField(max_length=60, pattern=r"^[0-9]{1,9} \S+$")
+    address: Words = PydanticField(default="", max_length=200)
+    note: Words = PydanticField(default="", max_length=5000)
 
 
 async def _given(request: Request) -> Given:
@@ -129,6 +139,43 @@ async def comment(
         )
     except (BadInput, Refused) as error:
         return await _page(request, session, things, actor, ticket, given=given, error=error)
+    return _back(ticket)
+
+
+@router.post("/visits")
+async def book_visit(
+    request: Request,
+    session: SessionDep,
+    things: WiredDep,
+    actor: TicketWriter,
+    ticket_id: str,
+    given: GivenDep,
+) -> Response:
+    """In one of the slots that the page offered: the technician's number and when it begins."""
+    ticket = await tickets.get_ticket(session, ticket_id)
+    given = {**given, "type": "visit"}
+    try:
+        sent = _checked(NewVisit, {name: given[name] for name in NewVisit.model_fields if name in given})
+        technician_id, _, starts_at = sent.slot.partition(" ")
+        async with session.begin_nested():  # a refused one leaves nothing behind, though the page is answered
+            visit = await visits.book(
+                session,
+                ticket,
+                kind=sent.kind,
+                technician_id=int(technician_id),
+                starts_at=_instant(starts_at),
+                actor=actor,
+                now=datetime.now(UTC),
+                where=orders.calendar(things),
+                address=sent.address,
+                note=sent.note,
+                visit_id=id_for(actor, f"order {ticket.id}", given.get("once")),
+            )
+    except (BadInput, Refused) as error:
+        await session.refresh(ticket)
+        return await _page(request, session, things, actor, ticket, given=given, error=error)
+    if things.settings.mirrors_tickets:
+        await erp_requests.mirror_visit(session, ticket, visit)
     return _back(ticket)
 
 
@@ -233,6 +280,16 @@ def _moment(text: str, zone: ZoneInfo) -> datetime | None:
         return datetime.fromisoformat(text).replace(tzinfo=zone).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise BadInput("Write the deadline as 2026-12-31T18:00.") from error
+
+
+def _instant(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadInput("This slot is none of this page's. Read it again.") from error
+    if found.tzinfo is None:
+        raise BadInput("This slot is none of this page's. Read it again.")
+    return found.astimezone(UTC)
 
 
 def _back(ticket: Ticket) -> Response:

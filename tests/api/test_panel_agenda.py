@@ -1,5 +1,6 @@
 """The panel's agenda of technicians: who goes where, who may know it, and what came of each visit."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, time, timedelta
 
@@ -29,13 +30,18 @@ async def boss(person: Client, sessions: Sessions) -> AsyncIterator[AsyncClient]
         yield client
 
 
-async def booked(client: AsyncClient, settings: Settings) -> tuple[str, str]:
-    """The id of a visit in a week or a little later, and the day of it."""
+async def at_l2(client: AsyncClient) -> str:
     new = {"category": "support", "summary": "Sem sinal", "phone": "11933330002"}
     ticket_id = (await client.post("/api/v1/tickets", json=new)).json()["id"]
     told = (datetime.now(UTC) + timedelta(hours=8)).isoformat()
     move = {"type": "to_l2", "report": "LOS", "told_deadline_at": told}
     assert (await client.post(f"/api/v1/tickets/{ticket_id}/moves", json=move)).status_code == 200
+    return str(ticket_id)
+
+
+async def booked(client: AsyncClient, settings: Settings) -> tuple[str, str]:
+    """The id of a visit in a week or a little later, and the day of it."""
+    ticket_id = await at_l2(client)
     begins = (datetime.now(UTC) + timedelta(days=7)).isoformat()
     slot = (await client.get("/api/v1/orders/slots", params={"from": begins})).json()[0]
     where = {"address": "Rua das Flores 12", "note": "Ligar no (11) 94444-5555"}
@@ -77,6 +83,29 @@ async def test_a_day_shows_its_visits_and_only_who_goes_there_sees_where(
         assert "Rua das Flores 12" in (await l1.get(PAGE, params={"day": day})).text
     for wrong in ("2026-13-01", "0001-01-01", "9999-12-31"):
         assert (await boss.get(PAGE, params={"day": wrong})).status_code == 422, wrong
+
+
+async def test_l2_books_a_visit_on_the_page_of_its_ticket(boss: AsyncClient, person: Client) -> None:
+    ticket_id = await at_l2(boss)
+    page = f"/panel/tickets/{ticket_id}"
+    [slot, other, *_] = re.findall(r'<option value="(\d+ [^"]+)">', (await boss.get(page)).text)
+    async with person(Role.ATTENDANT) as l1, person(Role.NETWORK) as l3:
+        for client in (l1, l3):
+            assert "Marcar visita" not in (await client.get(page)).text
+            assert (await client.post(f"{page}/visits", data={"slot": slot})).status_code == 409
+    version = (await boss.get(f"/api/v1/tickets/{ticket_id}")).json()["version"]
+    for wrong in ("", "x", "1 x", "1 2026-11-23T10:00:00", slot.replace(":00:00+", ":17:00+")):
+        assert (await boss.post(f"{page}/visits", data={"slot": wrong})).status_code in (409, 422), wrong
+    assert (await boss.get(f"/api/v1/tickets/{ticket_id}")).json()["version"] == version  # nothing was left behind
+    fields = {"slot": slot, "address": "Rua das Flores 12", "note": "Cachorro", "once": "0123456789"}
+    for _ in range(2):
+        assert (await boss.post(f"{page}/visits", data=fields)).status_code == 303
+    shown = (await boss.get(page)).text
+    assert "Visita marcada" in shown
+    assert "Rua das Flores 12" in shown
+    assert "Marcar visita" not in shown
+    again = await boss.post(f"{page}/visits", data={"slot": other})
+    assert (again.status_code, "Já há uma visita marcada" in again.text) == (409, True)
 
 
 async def test_what_came_of_a_visit_is_said_once_it_has_begun(

@@ -46,7 +46,7 @@ async def do(client: AsyncClient, page: str, kind: str, **fields: str) -> Respon
 
 def offers(page: str) -> set[str]:
     """The moves that have a form."""
-    return set(re.findall(r'name="type" value="(\w+)"', page)) - {"comment"}
+    return set(re.findall(r'name="type" value="(\w+)"', page)) - {"comment", "visit"}
 
 
 async def latest_deadline(client: AsyncClient, page: str) -> str:
