@@ -167,7 +167,7 @@ async def test_a_deadline_is_explained_interval_by_interval(person: Client, sett
     assert "Prazo da lei: 168 h" in shown
     assert "Reclamação no N1: 168 h" in shown
     assert shown.count('<li class="interval-counted">') == 2
-    assert due.strftime("Vence %d/%m/%Y %H:") in shown
+    assert due.strftime("Vence %d/%m/%Y") in shown
 
 
 def test_every_refusal_and_every_line_of_a_history_has_words(app_pages: Any) -> None:
