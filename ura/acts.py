@@ -102,7 +102,7 @@ class Acts:
 
     def _open_ticket(self, args: Args, key: str) -> "_Done":
         ticket_id = self._id(key)
-        protocol = self._call.protocol
+        protocol = self._protocol(args)
         data = {
             "ticket_id": ticket_id,
             "protocol": protocol,
@@ -147,7 +147,7 @@ class Acts:
             "payload": {
                 "category": Category(args["category"]).value,
                 "ticket_id": str(args["ticket_id"]),
-                "protocol": self._call.protocol,
+                "protocol": self._protocol(args),
                 "at": self._now().astimezone(self._zone).isoformat(timespec="minutes"),
             },
         }
@@ -159,7 +159,7 @@ class Acts:
             "message_id": message_id,
             "kind": "protocol",
             "to": self._phone(args.get("to")),
-            "payload": {"protocol": self._call.protocol},
+            "payload": {"protocol": self._protocol(args)},
         }
         return "message_queued", data, {"message_id": message_id}
 
@@ -189,7 +189,7 @@ class Acts:
         ticket_id = self._id(key)
         data = {
             "ticket_id": ticket_id,
-            "protocol": self._call.protocol,
+            "protocol": self._protocol(args),
             "summary": str(args.get("summary", "")),
             "phone": self._phone(args.get("phone"), needed=False),
             "queue": str(args.get("queue", "")),
@@ -197,7 +197,7 @@ class Acts:
             "contract_id": str(args["contract_id"]),
             "invoice_id": str(args["invoice_id"]),
         }
-        return "invoice_disputed", data, {"ticket_id": ticket_id, "protocol": self._call.protocol}
+        return "invoice_disputed", data, {"ticket_id": ticket_id, "protocol": self._protocol(args)}
 
     def _save_steps(self, args: Args, key: str) -> "_Done":
         answers = {str(step): StepResult(answer).value for step, answer in args["answers"].items()}
@@ -224,7 +224,7 @@ class Acts:
             "request_id": request_id,
             "operation": Operation(args["operation"]).value,
             "args": dict(args["args"]),
-            "protocol": self._call.protocol,
+            "protocol": self._protocol(args),
         }
         return "erp_requested", data, {"request_id": request_id}
 
@@ -241,6 +241,31 @@ class Acts:
             data["notice"] = {name: notice[name] for name in ("source", "reference", "text", "ends_at")}
             data["subscriber_id"] = str(args.get("subscriber_id") or "")
         return "outage_heard", data, {"outage_id": data["outage_id"]}
+
+    def _report_ticket(self, args: Args, key: str) -> "_Done":
+        """What the caller says of a ticket that is there; "it takes too long" once a call and ticket."""
+        said, ticket_id = str(args["said"]), str(args["ticket_id"])
+        event_id = self._id(f"{said}:{ticket_id}" if said == "delay" else key)
+        data = {"event_id": event_id, "ticket_id": ticket_id, "said": said}
+        if recording_id := args.get("recording_id"):
+            data["recording_id"] = str(recording_id)
+        return "ticket_reported", data, {"event_id": event_id}
+
+    def _still_down(self, args: Args, key: str) -> "_Done":
+        """An incident is over, and this caller says that it is not: somebody calls back."""
+        incident_id = str(args["incident_id"])
+        complaint_id = self._id(f"still_down:{incident_id}")
+        data = {
+            "complaint_id": complaint_id,
+            "incident_id": incident_id,
+            "protocol": self._protocol(args),
+            "phone": self._phone(args.get("phone")),
+        }
+        return "still_down", data, {"complaint_id": complaint_id}
+
+    def _protocol(self, args: Args) -> str:
+        """The call's own, or that of the ticket which it is about: then the flow names it."""
+        return str(args.get("protocol") or self._call.protocol)
 
     def _id(self, what: str) -> str:
         return uuid5(NAMESPACE, f"{self._call.call_id}:{what}").hex
@@ -272,6 +297,8 @@ class Acts:
         "answer_survey": _answer_survey,
         "request_erp": _request_erp,
         "hear_outage": _hear_outage,
+        "report_ticket": _report_ticket,
+        "still_down": _still_down,
     }
 
 

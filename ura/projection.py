@@ -24,6 +24,7 @@ from ura import (
     outbox,
     queues,
     surveys,
+    ticket_calls,
     tickets,
     waiting_list,
 )
@@ -31,6 +32,7 @@ from ura.erp import SendChannel
 from ura.errors import BadInput
 from ura.journal import Record
 from ura.models import Audience, Category, Door, LeadStatus, Operation, Outcome, StepResult, Witness
+from ura.ticket_calls import Said
 from ura.upsert import Row
 
 Data = dict[str, Any]
@@ -293,6 +295,28 @@ def _notice(data: Data) -> Row | None:
     }
 
 
+def _ticket_reported(data: Data) -> Row:
+    return {
+        "id": _id(data["event_id"]),
+        "ticket_id": _id(data["ticket_id"]),
+        "said": Said(data["said"]),
+        "call_id": _id(data["call_id"]),
+        "recording_id": _text(data.get("recording_id"), 32),
+        "at": _moment(data["at"]),
+    }
+
+
+def _still_down(data: Data) -> Row:
+    return {
+        "id": _id(data["complaint_id"]),
+        "incident_id": _id(data["incident_id"]),
+        "protocol": _text(data["protocol"], 12),
+        "phone": _text(data["phone"], 20),
+        "call_id": _id(data["call_id"]),
+        "at": _moment(data["at"]),
+    }
+
+
 # -- reading values --------------------------------------------------------------------------------------------------
 
 
@@ -354,5 +378,7 @@ PROJECTIONS: dict[str, Projection] = {
     "message_queued": Projection(_message, outbox.enqueue_rows),
     "erp_requested": Projection(_erp_request, erp_requests.add_requests),
     "outage_heard": Projection(_outage_heard, _write_outages_heard, bell="outages", about="outage_id"),
+    "ticket_reported": Projection(_ticket_reported, ticket_calls.write_reports, bell="tickets", about="ticket_id"),
+    "still_down": Projection(_still_down, ticket_calls.write_still_down, bell="callbacks"),
     "survey_answered": Projection(_survey, surveys.add_answers),
 }

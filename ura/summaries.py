@@ -50,6 +50,11 @@ def still_down() -> str:
     return str(_texts()["incident"]["still_down"])
 
 
+def said(what: str) -> str:
+    """Of what a caller said of a ticket (ura.ticket_calls.Said)."""
+    return str(_texts()["said"][what])
+
+
 def _wish(request: ErpRequest, *outcome: str) -> str:
     words, args = _texts()["wish"], request.args
     about = " ".join(str(args.get(name) or "") for name in ("subject", "on")).strip()

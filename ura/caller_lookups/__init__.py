@@ -4,6 +4,7 @@ arrival.py what must be known before the menu?   house.py    what the lookups as
 people.py  who is it, and is it really they?     callers.py  whom this process knows, and what may be told of them
 line.py    what is with the line?                standing.py what we have said of everybody, or of this number
 money.py   what is owed?                         wishes.py   what became of what the caller wanted done
+follow.py  what is unfinished, and how it stands
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from types import MappingProxyType
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from ura.caller_lookups import arrival, line, money, people, wishes
+from ura.caller_lookups import arrival, follow, line, money, people, wishes
 from ura.caller_lookups.callers import Args, Callers, Json
 from ura.caller_lookups.house import House
 from ura.errors import Unavailable, UraError
@@ -29,6 +30,7 @@ LOOKUPS: Mapping[str, Callable[[Callers, Args], Awaitable[dict[str, Json]]]] = M
     {
         "standing": arrival.standing,
         "arrival": arrival.arrival,
+        "open_ticket": follow.open_ticket,
         "who_calls": people.who_calls,
         "find_subscriber": people.find_subscriber,
         "check_factor": people.check_factor,

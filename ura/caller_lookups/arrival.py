@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 
-from ura.caller_lookups import line
+from ura.caller_lookups import follow, line
 from ura.caller_lookups.callers import Args, Callers, Json
 from ura.errors import Unavailable
 
@@ -23,17 +23,22 @@ async def standing(callers: Callers, args: Args) -> dict[str, Json]:
 
 async def arrival(callers: Callers, args: Args) -> dict[str, Json]:
     """What `outage_for_caller` tells, and `segment`: what all contracts of everybody with this number are, "home" or
-    "business"; "" when they are not alike, when there are none, when the system is slow or away."""
+    "business"; "" when they are not alike, when there are none, when the system is slow or away. And, if there is
+    anything, what is unfinished (`follow.unfinished`): a ticket, or an incident whose end may be doubted."""
+    caller = str(args["caller"] or "")
     told = asyncio.ensure_future(line.outage_for_caller(callers, args))
+    left = asyncio.ensure_future(follow.unfinished(callers, caller, within_s=STANDING_WITHIN_S))
     ends_at = asyncio.get_running_loop().time() + ARRIVAL_WITHIN_S
     try:
-        segment = await _segment(callers, str(args["caller"] or ""), ends_at)
+        segment = await _segment(callers, caller, ends_at)
         async with asyncio.timeout_at(ends_at):
-            return await told | {"segment": segment}
+            found = await told
+        return found | {"segment": segment} | await left  # which began with us, and has a second
     except TimeoutError:
         raise Unavailable("nobody told in time whether there is an outage") from None
     finally:
         told.cancel()
+        left.cancel()
 
 
 async def _segment(callers: Callers, caller: str, ends_at: float) -> str:

@@ -56,6 +56,7 @@ from ura.flows.parts import (
     Slug,
     Wording,
 )
+from ura.flows.ticket_nodes import ContinueTicket, StillDown, TicketComplaint, TicketMessage
 
 __all__ = ["Asking", "BaseNode", "FactPath", "Part", "PromptKey", "Prompts", "Retry", "Says", "Slot", "Slug", "Wording"]
 
@@ -533,7 +534,11 @@ Node = Annotated[
     | ReadLine
     | TrustUnlock
     | Promise
-    | Dispute,
+    | Dispute
+    | ContinueTicket
+    | TicketMessage
+    | TicketComplaint
+    | StillDown,
     Field(discriminator="type"),
 ]
 

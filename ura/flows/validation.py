@@ -53,6 +53,7 @@ LOOKUPS = frozenset(
         "standing",
         "arrival",
         "service_first",
+        "open_ticket",
     }
 )
 FACTS_OF_KINDS: dict[str, tuple[str, ...]] = {

@@ -257,7 +257,10 @@ class Cursor:
     # -- acting
 
     def act(self, name: str, args: dict[str, Json], *, filler: str = "") -> Act:
-        """Put again, it is the same act. A node that does another one of this name within one visit adds to `seq`."""
+        """Put again, it is the same act. A node that does another one of this name within one visit adds to `seq`.
+        In a call that continues a ticket, everything is done under that ticket's protocol."""
+        if continues := self.facts.get("continues"):
+            args = args | {"protocol": continues}
         return Act(name, args, f"{self.node}:{name}:{self.seq}", filler)
 
     def owe(self, name: str, args: dict[str, Json]) -> None:

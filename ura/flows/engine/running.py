@@ -3,7 +3,7 @@
 from typing import Any
 
 from ura.flows.effects import Act, Effect, EndCall, Play, SendToQueue
-from ura.flows.engine import acts, choose, debt, guide, identify, invoices, line, offer, talk
+from ura.flows.engine import acts, choose, debt, follow, guide, identify, invoices, line, offer, talk
 from ura.flows.engine.compiled import CompiledFlow
 from ura.flows.engine.cursor import MOST_CALLS_AT_THE_END, MOST_REPEATS, Bail, Cursor, Entered, Go, Handler, Move
 from ura.flows.engine.lead import abandon_lead, lead_at_queue
@@ -33,6 +33,7 @@ HANDLERS: dict[type[BaseNode], Handler] = {
     **line.HANDLERS,
     **invoices.HANDLERS,
     **debt.HANDLERS,
+    **follow.HANDLERS,
 }
 MOST_STRAYS = 3
 
