@@ -51,6 +51,7 @@ from ura.remembered import Remembered
 from ura.settings import Settings
 from ura.subscribers import Identification, IdentificationMetrics, Limits
 from ura.wanted_names import WantedNames
+from ura.visits import Policy as VisitPolicy
 
 log = structlog.get_logger("agi.main")
 
@@ -88,6 +89,7 @@ async def serve(settings: Settings, engine: AsyncEngine, prompts: PromptIndex, s
             confirming=confirming(settings),
             can_speak=prompts.can_play,
             want_name=WantedNames(settings.rendered_dir),
+            visit_policy=VisitPolicy.of(settings),
         )
     )
     flows = PublishedFlows(sessions, settings.flows_dir)

@@ -30,6 +30,7 @@ from ura.network import Diagnosis, OutageFacts, Sources
 from ura.projection import apply
 from ura.settings import Settings
 from ura.subscribers import Identification, Limits
+from ura.visits import Policy as VisitPolicy
 
 Json = Any
 WORKER = "simulator"
@@ -75,7 +76,8 @@ class DemoHouse:
         self._erp: Erp = erp or LocalErp(sessions, keyring, policy, zone=settings.zone, clock=lambda: now)
         self._line = _Line(sessions, self._erp, now)
         who = Identification(self._erp, sessions, keyring, Limits.of(settings), now=lambda: now, wait=_no_time)
-        house = House(self._erp, who, self._line, sessions, policy, settings.zone, OFFERED)
+        visits = VisitPolicy.of(settings)
+        house = House(self._erp, who, self._line, sessions, policy, settings.zone, OFFERED, visit_policy=visits)
         self.lookups = CallerLookups(house, now=lambda: now, wait=_no_time)
 
     async def move_in(self) -> None:

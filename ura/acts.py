@@ -251,6 +251,18 @@ class Acts:
             data["recording_id"] = str(recording_id)
         return "ticket_reported", data, {"event_id": event_id}
 
+    def _move_visit(self, args: Args, key: str) -> "_Done":
+        """To one of the slots that the lookup `visit_slots` gave; `changes` as it said them."""
+        event_id = self._id(key)
+        data = {
+            "event_id": event_id,
+            "visit_id": str(args["visit_id"]),
+            "technician_id": int(args["technician_id"]),
+            "starts_at": self._moment(args["starts_at"]),
+            "changes": int(args["changes"]),
+        }
+        return "visit_move_wanted", data, {"event_id": event_id}
+
     def _still_down(self, args: Args, key: str) -> "_Done":
         """An incident is over, and this caller says that it is not: somebody calls back."""
         incident_id = str(args["incident_id"])
@@ -298,6 +310,7 @@ class Acts:
         "request_erp": _request_erp,
         "hear_outage": _hear_outage,
         "report_ticket": _report_ticket,
+        "move_visit": _move_visit,
         "still_down": _still_down,
     }
 

@@ -26,6 +26,7 @@ from ura import (
     surveys,
     ticket_calls,
     tickets,
+    visit_calls,
     waiting_list,
 )
 from ura.erp import SendChannel
@@ -306,6 +307,18 @@ def _ticket_reported(data: Data) -> Row:
     }
 
 
+def _visit_move(data: Data) -> Row:
+    return {
+        "id": _id(data["event_id"]),
+        "visit_id": _id(data["visit_id"]),
+        "technician_id": int(data["technician_id"]),
+        "starts_at": _moment(data["starts_at"]),
+        "changes": int(data["changes"]),
+        "call_id": _id(data["call_id"]),
+        "at": _moment(data["at"]),
+    }
+
+
 def _still_down(data: Data) -> Row:
     return {
         "id": _id(data["complaint_id"]),
@@ -379,6 +392,7 @@ PROJECTIONS: dict[str, Projection] = {
     "erp_requested": Projection(_erp_request, erp_requests.add_requests),
     "outage_heard": Projection(_outage_heard, _write_outages_heard, bell="outages", about="outage_id"),
     "ticket_reported": Projection(_ticket_reported, ticket_calls.write_reports, bell="tickets", about="ticket_id"),
+    "visit_move_wanted": Projection(_visit_move, visit_calls.write_moves),
     "still_down": Projection(_still_down, ticket_calls.write_still_down, bell="callbacks"),
     "survey_answered": Projection(_survey, surveys.add_answers),
 }

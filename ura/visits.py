@@ -20,6 +20,7 @@ from ura.errors import NotFound, Refused
 from ura.models import Ticket, TicketEvent, TicketEventKind, TicketStatus, Tier, Visit
 from ura.models.visit import TO_COME, VisitKind, VisitStatus
 from ura.paging import Page
+from ura.settings import Settings
 from ura.technicians import Calendar
 from ura.ticket_moves import TicketChanged
 from ura.ticket_refusals import OfAnotherTier, TicketAlreadyClosed
@@ -73,6 +74,10 @@ class Policy:
 
     most_changes: int = 2
     notice: timedelta = timedelta(hours=4)
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Policy":
+        return cls(most_changes=settings.visit_changes, notice=timedelta(hours=settings.visit_notice_hours))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -304,8 +304,7 @@ def calendar(things: Wired) -> Calendar:
 
 
 def policy(things: Wired) -> Policy:
-    settings = things.settings
-    return Policy(most_changes=settings.visit_changes, notice=timedelta(hours=settings.visit_notice_hours))
+    return Policy.of(things.settings)
 
 
 async def _shown(session: AsyncSession, actor: Actor, visit: Visit, response: Response) -> OrderAnswer:

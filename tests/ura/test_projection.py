@@ -53,6 +53,17 @@ def one_of_each() -> list[Record]:
             **{"ticket_id": make_id(), "call_id": call_id, "protocol": "263270000017", "summary": "Disputed"},
             **{"source": "local", "contract_id": "2003", "invoice_id": "300301", "at": NOON},
         ),
+        make_record("ticket_reported", event_id=make_id(), ticket_id=make_id(), said="delay", call_id=call_id, at=NOON),
+        make_record(
+            "visit_move_wanted",
+            **{"event_id": make_id(), "visit_id": make_id(), "technician_id": 7},
+            **{"starts_at": NOON, "changes": 0, "call_id": call_id, "at": NOON},
+        ),
+        make_record(
+            "still_down",
+            **{"complaint_id": make_id(), "incident_id": make_id(), "protocol": "263270000017"},
+            **{"phone": "+5511", "call_id": call_id, "at": NOON},
+        ),
         make_record("erp_requested", request_id=make_id(), call_id=call_id, operation="trust_unlock", args={}, at=NOON),
     ]
 
@@ -73,10 +84,11 @@ async def test_every_kind_has_a_table_and_shuffled_and_doubled_records_give_the_
     async with sessions.begin() as session:
         await apply_batch(session, records)
     stored = await everything(sessions)
-    # three tell of the same call; a ticket has a history; a dispute is a ticket, its history and what it is about
+    # three tell of the same call; a ticket has a history; a dispute is a ticket, its history and what it is about; of
+    # what nobody has, nothing is reported or moved; who says that it still does not work has a ticket and a call back
     told = stored.pop(DomainEvent.__tablename__)
     assert sum(map(len, stored.values())) == len(records) - 3 + 1 + 2
-    assert len(told) == 8  # of the call opened, queued, answered, ended, its lead, its callback, two tickets
+    assert len(told) == 10  # of the call opened, queued, answered, ended, its lead, two callbacks, three tickets
     doubled = records * 2
     random.Random(7).shuffle(doubled)
     async with sessions.begin() as session:

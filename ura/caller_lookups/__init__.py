@@ -31,6 +31,8 @@ LOOKUPS: Mapping[str, Callable[[Callers, Args], Awaitable[dict[str, Json]]]] = M
         "standing": arrival.standing,
         "arrival": arrival.arrival,
         "open_ticket": follow.open_ticket,
+        "visit_slots": follow.visit_slots,
+        "visit_moved": follow.visit_moved,
         "who_calls": people.who_calls,
         "find_subscriber": people.find_subscriber,
         "check_factor": people.check_factor,

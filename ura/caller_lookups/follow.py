@@ -8,9 +8,11 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import ticket_calls, visits
+from ura import ticket_calls, visit_calls, visits
 from ura.caller_lookups.callers import Args, Callers, Json
+from ura.caller_lookups.wishes import until
 from ura.models import Category, Ticket, Visit
+from ura.visit_calls import May
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +48,39 @@ async def open_ticket(callers: Callers, args: Args) -> dict[str, Json]:
     told: dict[str, Json] = {"id": ticket.id, "protocol": ticket.protocol, "status": f"ticket.status.{state}"}
     told |= {"next": f"ticket.next.{state}"} | _deadline(callers, ticket, now)
     return {"ticket": told, "visit": _visit(callers, visit, now) if visit else None}
+
+
+async def visit_slots(callers: Callers, args: Args) -> dict[str, Json]:
+    """`state`: may the visit be put off (`visit_calls.May`)? With `slots` only when it may; each has its moment `at`."""
+    now, policy = callers.now(), callers.house.visit_policy
+    async with callers.house.sessions() as session:
+        ticket = await ticket_calls.find_of_caller(session, str(args["ticket_id"]), str(args["caller"] or ""))
+        visit = await visits.find_to_come(session, ticket.id) if ticket else None
+        may = visit_calls.may_put_off(visit, policy=policy, now=now)
+        if visit is None or may is not May.FREE:
+            return {"state": may.value}
+        found = await visit_calls.list_choices(session, visit, policy=policy, now=now)
+    slots = [
+        {
+            "at": callers.local(slot.starts_at),
+            "starts_at": slot.starts_at.isoformat(),
+            "technician_id": slot.technician_id,
+        }
+        for slot in found
+    ]
+    state = May.FREE if slots else May.NO_SLOTS
+    return {"state": state.value, "slots": slots, "visit_id": visit.id, "changes": visit.customer_changes}
+
+
+async def visit_moved(callers: Callers, args: Args) -> dict[str, Json]:
+    """`state` "moved", "refused", or "queued": not yet, it goes on without the call."""
+
+    async def look() -> dict[str, Json] | None:
+        async with callers.house.sessions() as session:
+            found = await visit_calls.find_outcome(session, str(args["event_id"]))
+        return {"state": found} if found else None
+
+    return await until(look, wait=callers.wait) or {"state": "queued"}
 
 
 async def _state(session: AsyncSession, ticket: Ticket, visit: Visit | None) -> str:

@@ -10,6 +10,7 @@ from ura.db import Sessions
 from ura.erp import Contract, Erp, Reply, SendChannel, Subscriber
 from ura.models import AttemptKind
 from ura.network import Diagnosis
+from ura.visits import Policy as VisitPolicy
 from ura.subscribers import Checked, Found
 
 
@@ -42,3 +43,4 @@ class House:
     confirming: Mapping[str, bool] = field(default_factory=dict)
     can_speak: Callable[[str], bool] = lambda key: True
     want_name: Callable[[str], None] = lambda text: None
+    visit_policy: VisitPolicy = field(default_factory=VisitPolicy)

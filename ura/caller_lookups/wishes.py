@@ -27,7 +27,7 @@ async def erp_result(callers: Callers, args: Args) -> dict[str, Json]:
                 await erp_requests.heard(session, request_id)
         return found
 
-    answer = await _until(look, wait=callers.wait) or {"state": "queued", "result": None}
+    answer = await until(look, wait=callers.wait) or {"state": "queued", "result": None}
     result = answer["result"]
     if isinstance(result, dict) and result.get("until"):
         result = result | {"until": callers.local(datetime.fromisoformat(result["until"]))}
@@ -49,10 +49,10 @@ async def message_state(callers: Callers, args: Args) -> dict[str, Json]:
             return None if callers.house.confirming[found.provider] else {"state": "queued"}
         return {"state": found.word}
 
-    return await _until(look, wait=callers.wait) or {"state": "queued"}
+    return await until(look, wait=callers.wait) or {"state": "queued"}
 
 
-async def _until(
+async def until(
     look: Callable[[], Awaitable[dict[str, Json] | None]], *, wait: Callable[[float], Awaitable[None]]
 ) -> dict[str, Json] | None:
     """What `look` finds, as soon as it finds something; None when it took too long for a call."""

@@ -28,6 +28,7 @@ from ura.flows.nodes import (
     Steps,
     Subflow,
 )
+from ura.flows.ticket_nodes import VisitMove
 
 ACTED: dict[type[BaseNode], Callable[[str], bool]] = {
     Menu: lambda edge: edge.startswith("choices."),
@@ -45,6 +46,7 @@ ACTED: dict[type[BaseNode], Callable[[str], bool]] = {
     ReadLine: lambda edge: edge == "on.send",
     TrustUnlock: lambda edge: edge == "on.queued",
     Promise: lambda edge: edge in ("on.promised", "on.refused", "on.queued"),
+    VisitMove: lambda edge: edge in ("on.moved", "on.refused", "on.queued"),
 }
 
 

@@ -56,7 +56,7 @@ from ura.flows.parts import (
     Slug,
     Wording,
 )
-from ura.flows.ticket_nodes import ContinueTicket, StillDown, TicketComplaint, TicketMessage
+from ura.flows.ticket_nodes import ContinueTicket, StillDown, TicketComplaint, TicketMessage, VisitMove
 
 __all__ = ["Asking", "BaseNode", "FactPath", "Part", "PromptKey", "Prompts", "Retry", "Says", "Slot", "Slug", "Wording"]
 
@@ -538,7 +538,8 @@ Node = Annotated[
     | ContinueTicket
     | TicketMessage
     | TicketComplaint
-    | StillDown,
+    | StillDown
+    | VisitMove,
     Field(discriminator="type"),
 ]
 

@@ -4,7 +4,8 @@ durably, before the flow goes on to `next`."""
 
 from typing import Literal
 
-from ura.flows.parts import BaseNode, NodeKey
+from ura.flows.caller_nodes import PRESS, AsksErp
+from ura.flows.parts import BaseNode, Declinable, NodeKey, Part, PromptKey, Wording
 
 
 class ContinueTicket(BaseNode):
@@ -38,3 +39,32 @@ class StillDown(BaseNode):
     type: Literal["still_down"] = "still_down"
     next: NodeKey
     failed: NodeKey
+
+
+class VisitWording(Wording):
+    """Heard like: `intro` (moment) press.1 (moment) press.2 … `other`; then `moved` (moment)."""
+
+    intro: PromptKey = "visit.slots"
+    press: tuple[PromptKey, ...] = PRESS
+    other: PromptKey = "visit.slots_none"  # "Para deixar como está, digite oito."
+    moved: PromptKey = "visit.moved"
+
+
+class VisitEdges(Part):
+    moved: NodeKey
+    declined: NodeKey
+    refused: NodeKey  # somebody else has the slot, or changed the visit
+    queued: NodeKey  # written down, and not done in time
+    no_visit: NodeKey
+    no_slots: NodeKey
+    too_often: NodeKey
+    too_late: NodeKey
+    failed: NodeKey
+
+
+class VisitMove(Declinable, AsksErp):
+    """Puts the visit of that ticket off to a slot of a menu: the free ones that the provider's policy allows."""
+
+    type: Literal["visit_move"] = "visit_move"
+    wording: VisitWording = VisitWording()
+    on: VisitEdges

@@ -49,6 +49,12 @@ HOME = {"id": "c1", "number_tail": "101", "street_prompt": "name.street", "statu
 CELIA = {"id": "s1", "kind": "person", "can_verify": True}
 OUTAGE = {"id": "o1", "cause_prompt": "outage.power", "ends_at": "2026-11-22T14:00"}
 OWED = {"due_on": "2026-11-10", "amount": "99.90", "overdue": True}
+TICKET = {
+    **{"id": "t1", "protocol": "263260000025", "status": "ticket.status.l2", "next": "ticket.next.l2"},
+    **{"deadline": "ticket.deadline.was", "due_at": "2026-11-21T18:00", "late": "ticket.deadline.late"},
+}
+VISIT = {"id": "v1", "at": "2026-11-24T08:00", "prompt": "ticket.visit.is"}
+SLOT = {"at": "2026-11-25T13:00", "starts_at": "2026-11-25T16:00:00+00:00", "technician_id": 7}
 HOUSE = {  # where all is well
     "standing": {"emergency": None, "blocked": False, "priority": False},
     "arrival": {"outage": None, "segment": ""},
@@ -63,6 +69,9 @@ HOUSE = {  # where all is well
     "may_unlock": {"verdict": "allowed"},
     "promise_days": {"days": ["2026-11-24"]},
     "service_first": {"matter": ""},
+    "open_ticket": {"ticket": TICKET, "visit": None},
+    "visit_slots": {"state": "free", "slots": [SLOT], "visit_id": "v1", "changes": 0},
+    "visit_moved": {"state": "moved"},
     "deadline": {"until": "2026-11-23T18:00:00-03:00"},
     "session_back": {"state": "online"},
     "erp_result": {"state": "queued", "result": None},
@@ -77,7 +86,12 @@ ELSE = {  # and what it may say as well
         {"outage": OUTAGE, "segment": ""},
         {"outage": OUTAGE | {"ends_at": None}, "segment": ""},
         {"outage": None, "segment": "business"},
+        {"outage": None, "segment": "", "ticket": {"id": "t1", "prompt": "ticket.open.support"}},
+        {"outage": None, "segment": "", "over": {"id": "o1"}},
     ],
+    "open_ticket": [{"ticket": None}, {"ticket": TICKET, "visit": VISIT}],
+    "visit_slots": [{"state": state} for state in ("no_visit", "no_slots", "too_often", "too_late")],
+    "visit_moved": [{"state": "refused"}, {"state": "queued"}],
     "who_calls": [
         {"subscriber": CELIA, "contracts": [HOME]},
         {"subscriber": CELIA, "contracts": [HOME | {"segment": "business"}]},
@@ -129,7 +143,7 @@ def good(effect: Effect, *, is_open: bool = True) -> Event:
             return LookupDone(name, HOUSE.get(name, places))
         case Act(name):
             made = {"lead_id": "lead-1", "ticket_id": "t-1", "protocol": "263260000017"}
-            return ActDone(name, made | {"request_id": "r-1", "message_id": "m-1"})
+            return ActDone(name, made | {"request_id": "r-1", "message_id": "m-1", "event_id": "e-1"})
         case Record():
             return Recorded("r-1", 5.0)
         case SendToQueue(queue):
