@@ -50,8 +50,8 @@ from ura.protocol import Protocols
 from ura.remembered import Remembered
 from ura.settings import Settings
 from ura.subscribers import Identification, IdentificationMetrics, Limits
-from ura.wanted_names import WantedNames
 from ura.visits import Policy as VisitPolicy
+from ura.wanted_names import WantedNames
 
 log = structlog.get_logger("agi.main")
 

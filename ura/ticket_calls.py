@@ -1,6 +1,6 @@
 """A ticket and the telephone: which one may a caller mean, and what did they say of it?
 
-1. By number alone: the newest that is not closed. A number with many is a switchboard, and nobody's ticket is told there.
+1. By number alone: the newest that is not closed. A number with many is a switchboard: there nobody's is told.
 2. A cancellation is never asked about: it holds from when it was asked for.
 3. What is said is a line in the history. "It takes too long" is one priority more, at most once a call, and an alarm
    for the supervisors.

@@ -1,6 +1,6 @@
 """Orders: visits to customers, and the retrieval of equipment. Who makes them, and when they could."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response

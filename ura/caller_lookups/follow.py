@@ -51,7 +51,7 @@ async def open_ticket(callers: Callers, args: Args) -> dict[str, Json]:
 
 
 async def visit_slots(callers: Callers, args: Args) -> dict[str, Json]:
-    """`state`: may the visit be put off (`visit_calls.May`)? With `slots` only when it may; each has its moment `at`."""
+    """`state`: may the visit be put off (`visit_calls.May`)? `slots` only when it may; each has its moment `at`."""
     now, policy = callers.now(), callers.house.visit_policy
     async with callers.house.sessions() as session:
         ticket = await ticket_calls.find_of_caller(session, str(args["ticket_id"]), str(args["caller"] or ""))

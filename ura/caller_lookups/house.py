@@ -10,8 +10,8 @@ from ura.db import Sessions
 from ura.erp import Contract, Erp, Reply, SendChannel, Subscriber
 from ura.models import AttemptKind
 from ura.network import Diagnosis
-from ura.visits import Policy as VisitPolicy
 from ura.subscribers import Checked, Found
+from ura.visits import Policy as VisitPolicy
 
 
 class Identifies(Protocol):

@@ -197,6 +197,8 @@ def places() -> list[tuple[State, Effect]]:
                 state.data.get("until"),
                 *((one.get("segment"), one.get("status")) for one in offered),
             ]
+        if state.node.startswith("follow"):  # with a visit there is more to choose from
+            facts.append(bool((state.facts.get("follow") or {}).get("visit")))
         if state.node in ("person", "person_hours", "callback"):  # who insists is answered in another way
             facts += [state.facts.get("frustrated"), "callback" in state.facts]
         answers = str(state.data.get("answers")) if state.node == "lights" else ""  # the flow decides on them
