@@ -11,12 +11,24 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ura import ticket_calls, visit_calls, visits
 from ura.caller_lookups.callers import Args, Callers, Json
 from ura.caller_lookups.wishes import until
-from ura.models import Category, Ticket, Visit
+from ura.models import Category, Ticket, TicketStatus, Tier, Visit
+from ura.ticket_rules import WaitFor
 from ura.visit_calls import May
 
 log = structlog.get_logger(__name__)
 
 NAMED = (Category.SUPPORT, Category.BILLING, Category.SALES, Category.COMPLAINT)
+WAITS = tuple(reason.value for reason in WaitFor)
+STATES = (*(tier.value for tier in Tier), "visit", "incident", *WAITS, "waiting")
+# What is named here and not in the flow; all of it is in the catalogue.
+PROMPTS = frozenset(
+    {
+        *(f"ticket.open.{name}" for name in (*NAMED, "other")),
+        *(f"ticket.{what}.{state}" for what in ("status", "next") for state in STATES),
+        *(f"ticket.deadline.{how}" for how in ("is", "was", "late", "none", "stopped")),
+        *(f"ticket.visit.{how}" for how in ("is", "was", "late")),
+    }
+)
 
 
 async def unfinished(callers: Callers, caller: str, *, within_s: float) -> dict[str, Json]:
@@ -86,7 +98,7 @@ async def visit_moved(callers: Callers, args: Args) -> dict[str, Json]:
 async def _state(session: AsyncSession, ticket: Ticket, visit: Visit | None) -> str:
     """What a caller would want to know first: that they are waited for; else a visit, an outage, who has it."""
     if reason := await ticket_calls.waits_for(session, ticket):
-        return reason if reason in ("customer", "weather", "access", "parts") else "waiting"
+        return reason if reason in WAITS else "waiting"
     if visit:
         return "visit"
     return "incident" if ticket.incident_id else ticket.tier.value
@@ -96,7 +108,7 @@ def _deadline(callers: Callers, ticket: Ticket, now: datetime) -> dict[str, Json
     """What was promised aloud, else what we owe by our own rules. Late is told as late."""
     due_at = ticket.told_deadline_at or ticket.due_at
     if due_at is None:
-        stopped = ticket.status.value == "waiting"
+        stopped = ticket.status is TicketStatus.WAITING
         return {"deadline": "ticket.deadline.stopped" if stopped else "ticket.deadline.none"}
     if due_at < now:
         return {"deadline": "ticket.deadline.was", "due_at": callers.local(due_at), "late": "ticket.deadline.late"}
