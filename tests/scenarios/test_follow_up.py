@@ -193,9 +193,7 @@ async def test_each_tier_has_its_own_words(ring: Ring, sessions: Sessions, tier:
 # -- a complaint, a message
 
 
-async def test_a_complaint_about_delay_is_a_priority_a_line_and_an_alarm_once_a_call(
-    ring: Ring, sessions: Sessions
-) -> None:
+async def test_a_complaint_about_delay_is_a_priority_a_line_and_an_alarm(ring: Ring, sessions: Sessions) -> None:
     ticket_id = await make_ticket(sessions)
     told = await ring(f"{ABOUT_IT},{DELAY}")
     told.hears("ticket.menu", "ticket.complained", "end.anything_else")

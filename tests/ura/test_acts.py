@@ -65,6 +65,8 @@ EVERYTHING: dict[str, dict[str, Any]] = {
     "save_steps": {"node": "wifi", "answers": {"restart": "done", "place": "not_done"}},
     "save_recording": {"recording_id": "a" * 32, "seconds": 4.5},
     "answer_survey": {"question": "csat", "value": "5"},
+    "report_ticket": {"said": "message", "ticket_id": "b" * 32, "recording_id": "a" * 32},
+    "move_visit": {"visit_id": "c" * 32, "technician_id": 7, "starts_at": "2026-11-24T11:00:00+00:00", "changes": 1},
 }
 
 
@@ -171,3 +173,27 @@ async def test_an_act_that_makes_no_sense_is_refused_before_it_is_written(name: 
 async def test_an_act_that_nobody_knows_is_refused() -> None:
     with pytest.raises(UnknownAct):
         await acts_of(FakeJournal())("dance", {}, key="k")
+
+
+async def test_it_takes_too_long_is_said_once_a_call_and_ticket_a_message_as_often_as_there_is_one() -> None:
+    act = acts_of(FakeJournal())
+    delays = [await act("report_ticket", {"said": "delay", "ticket_id": "b" * 32}, key=key) for key in ("a", "b")]
+    messages = [await act("report_ticket", EVERYTHING["report_ticket"], key=key) for key in ("a", "b")]
+    assert delays[0] == delays[1]
+    assert messages[0] != messages[1]
+
+
+async def test_a_call_about_a_ticket_does_everything_under_that_tickets_protocol() -> None:
+    journal, call = FakeJournal(), FakeCall()
+    act = acts_of(journal, call)
+    opened = await act("open_ticket", EVERYTHING["open_ticket"] | {"protocol": "263260000025"}, key="k")
+    await act("send_protocol", {"protocol": "263260000025"}, key="k")
+    await act("still_down", {"incident_id": "d" * 32, "protocol": "263260000025"}, key="k")
+    assert opened["protocol"] == "263260000025"
+    assert journal.records[1].data["payload"] == {"protocol": "263260000025"}
+    assert (journal.records[2].data["protocol"], journal.records[2].data["phone"]) == ("263260000025", call.caller)
+
+
+async def test_who_hides_the_number_hears_no_promise_after_an_incident() -> None:
+    with pytest.raises(NoNumberToReach):
+        await acts_of(FakeJournal(), FakeCall(caller=""))("still_down", {"incident_id": "d" * 32}, key="k")
