@@ -15,7 +15,17 @@ from datetime import datetime, timedelta
 from sqlalchemy import exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import incident_news, incident_tickets, outages, queues, summaries, ticket_moves, tickets, upsert
+from ura import (
+    domain_events,
+    incident_news,
+    incident_tickets,
+    outages,
+    queues,
+    summaries,
+    ticket_moves,
+    tickets,
+    upsert,
+)
 from ura.erp import SendChannel
 from ura.errors import BadInput, Refused
 from ura.incident_tickets import BY_ITSELF, line_id, write_lines
@@ -24,6 +34,7 @@ from ura.models import (
     CallbackState,
     Category,
     Cause,
+    EventKind,
     Explained,
     IncidentComplaint,
     IncidentTicket,
@@ -101,6 +112,7 @@ async def open_incident(
     if text.strip():
         await _say(session, outage, text, line_id(outage.id, "first"), actor=opened_by, now=now, settled=True)
     await incident_tickets.collect(session, now=now)
+    await _record(session, EventKind.INCIDENT_OPENED, outage, now=now, once="")
     return outage
 
 
@@ -131,6 +143,7 @@ async def tell(
     await session.refresh(outage)
     await outages.change_outage(session, outage, cause=outage.cause, ends_at=ends_at, note=outage.note, now=now)
     said = await _say(session, outage, text, update_id or line_id(outage.id, now, text), actor=actor, now=now)
+    await _record(session, EventKind.INCIDENT_UPDATED, outage, now=now, once=said.id)
     await incident_news.settle(session, now=now, by=by)
     await session.refresh(said)
     return said
@@ -148,7 +161,9 @@ async def close_incident(
     """It is over: its tickets are closed with `text`, who asked is told. Returns how many people that were. Closing
     again changes nothing."""
     if await outages.end_outage(session, outage, closed_by=actor, now=now):
-        await _say(session, outage, text, line_id(outage.id, "closed", now), actor=actor, now=now, closes=True)
+        said = await _say(session, outage, text, line_id(outage.id, "closed", now), actor=actor, now=now, closes=True)
+        # Before its tickets are closed: how many there are to close, also where the worker closes most of them.
+        await _record(session, EventKind.INCIDENT_CLOSED, outage, now=now, once=said.id)
         await incident_news.settle(session, now=now, by=by)
     return await outages.tell_who_waits(session, now=now, by=by)
 
@@ -337,6 +352,15 @@ async def _is_back(session: AsyncSession, outage_id: str, ticket_id: str, *, act
 
 
 # -- the rows
+
+
+async def _record(session: AsyncSession, kind: EventKind, outage: Outage, *, now: datetime, once: str) -> None:
+    """For other programs: never its words, which may name somebody. `tickets`: how many hang on it now."""
+    counts = await count(session, [outage.id])
+    data: dict[str, str | int | None] = {"cause": outage.cause.value, "tickets": counts[outage.id].tickets}
+    if kind is not EventKind.INCIDENT_CLOSED:
+        data["ends_at"] = outage.ends_at.isoformat() if outage.ends_at else None
+    await domain_events.record(session, kind, outage.id, data, now=now, once=once)
 
 
 async def _say(

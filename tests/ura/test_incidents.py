@@ -23,6 +23,7 @@ from ura.models import (
     Category,
     Cause,
     Contract,
+    DomainEvent,
     IncidentComplaint,
     IncidentUpdate,
     Outage,
@@ -495,3 +496,40 @@ async def test_what_was_said_is_listed_newest_first(sessions: Sessions) -> None:
     async with sessions() as session:
         said = await incidents.list_updates(session, incident_id)
     assert [(each.text, each.closes) for each in said] == [("Emenda feita.", True), ("Fibra rompida.", False)]
+
+
+async def test_other_programs_hear_once_of_its_begin_its_news_and_its_end_and_never_its_words(
+    sessions: Sessions,
+) -> None:
+    mine = await contract(sessions, cto="CTO-1")
+    await ticket(sessions, mine)
+    await ticket(sessions, mine)
+    incident_id = await opened(sessions, Scope(cto="CTO-1"), text="Fibra rompida na casa de Ana.")
+    update_id = make_id()
+    for _ in range(2):
+        async with sessions.begin() as session:
+            outage = await outages.get_outage(session, incident_id)
+            news = {"text": "Ana avisou.", "ends_at": None, "actor": "noc", "update_id": update_id}
+            await incidents.tell(session, outage, now=later(HOUR), **news)
+        async with sessions.begin() as session:
+            await incidents.open_incident(
+                session,
+                cause=Cause.FIBRE_CUT,
+                scopes=(Scope(cto="CTO-1"),),
+                started_at=later(60),
+                ends_at=None,
+                opened_by="noc",
+                now=later(HOUR),
+                incident_id=incident_id,
+            )
+    for seconds in (2 * HOUR, 3 * HOUR):
+        await closed(sessions, incident_id, seconds=seconds, text="Ana confirmou.")
+    async with sessions() as session:
+        about = select(DomainEvent).where(DomainEvent.subject == incident_id, DomainEvent.kind.startswith("incident."))
+        found = [(each.kind, each.at, each.data) for each in await session.scalars(about.order_by(DomainEvent.id))]
+    estimate = later(60 + 2 * HOUR).isoformat()
+    assert found == [
+        ("incident.opened", later(60), {"cause": "fibre_cut", "tickets": 2, "ends_at": estimate}),
+        ("incident.updated", later(HOUR), {"cause": "fibre_cut", "tickets": 2, "ends_at": None}),
+        ("incident.closed", later(2 * HOUR), {"cause": "fibre_cut", "tickets": 2}),
+    ]
