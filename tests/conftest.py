@@ -193,7 +193,20 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     engine = make_engine(database_url)
     yield engine
+    await _sessions_closed()
     await engine.dispose()
+
+
+async def _sessions_closed() -> None:
+    """SQLAlchemy closes the session of a task that was cancelled in a task of its own (`AsyncSession.__aexit__`). Cut
+    off by the end of the loop, it waits for ever for a thread that has nobody to answer."""
+    tasks = [task for task in asyncio.all_tasks() if _is_sqlalchemys(task.get_coro())]
+    if tasks:
+        await asyncio.wait(tasks, timeout=5)
+
+
+def _is_sqlalchemys(coroutine: object) -> bool:
+    return "sqlalchemy" in getattr(getattr(coroutine, "cr_code", None), "co_filename", "")
 
 
 @pytest.fixture

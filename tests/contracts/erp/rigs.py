@@ -61,7 +61,7 @@ CHANGE_PATH: dict[str, dict[str, tuple[str, str]]] = {
         "trust_unlock": ("desbloqueio_confianca", "unlocks"),
         "open_ticket": ("integracao/atendimento", "tickets"),
         "open_order": ("integracao/atendimento", "orders"),
-        "add_note": ("adicionar_mensagem", "notes"),
+        "add_note": ("atendimento/adicionar_mensagem", "notes"),
         "reboot_cpe": ("reiniciar_cpe", "reboots"),
         "open_lead": ("integracao/prospecto", "leads"),
         "notify_attendant": ("pbx", "notices"),
