@@ -112,7 +112,7 @@ async def open_outage(
     actor: OutageWriter, session: SessionDep, response: Response, wanted: NewOutage, key: IdempotencyKey = None
 ) -> OutageAnswer:
     now = datetime.now(UTC)
-    outage = await outages.open_outage(
+    outage = await incidents.open_incident(
         session,
         cause=wanted.cause,
         scopes=[touched.scope() for touched in wanted.touches],
@@ -121,7 +121,7 @@ async def open_outage(
         note=wanted.note,
         opened_by=actor.name,
         now=now,
-        outage_id=id_for(actor, "outage", key),
+        incident_id=id_for(actor, "outage", key),
     )
     await note(session, actor, "outage.open", outage)
     response.headers["Location"] = f"/api/v1/outages/{outage.id}"

@@ -509,7 +509,7 @@ async def test_other_programs_hear_once_of_its_begin_its_news_and_its_end_and_ne
     for _ in range(2):
         async with sessions.begin() as session:
             outage = await outages.get_outage(session, incident_id)
-            news = {"text": "Ana avisou.", "ends_at": None, "actor": "noc", "update_id": update_id}
+            news: dict[str, Any] = {"text": "Ana avisou.", "ends_at": None, "actor": "noc", "update_id": update_id}
             await incidents.tell(session, outage, now=later(HOUR), **news)
         async with sessions.begin() as session:
             await incidents.open_incident(
