@@ -4,13 +4,17 @@ import asyncio
 import os
 import random
 import signal
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from structlog.testing import capture_logs
 
 from ura import journal
 from ura.db import Sessions, make_engine, make_sessions
@@ -161,6 +165,43 @@ async def test_a_record_at_fault_is_put_aside_and_the_others_arrive(sessions: Se
     assert await _counts(sessions) == (4, 12, 4)
     bad = writer.path.with_suffix(".bad").read_bytes().splitlines()
     assert [record.key for line in bad if (record := journal.decode(line))] == ["broken", "strange"]
+    writer.close()
+
+
+def _with_a_defect(original: Callable[..., Awaitable[Any]], about: str) -> Callable[..., Awaitable[Any]]:
+    async def fails_for_one(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> Any:
+        if any(about in (row.get("id"), row.get("subject")) for row in rows):
+            raise RuntimeError("a defect of ours")
+        return await original(session, rows)
+
+    return fails_for_one
+
+
+@pytest.mark.parametrize("place", ["ticket_clock.wound_up", "erp_requests.mirror_tickets", "domain_events.record_rows"])
+async def test_a_defect_of_ours_in_what_hangs_on_a_record_puts_that_one_aside_and_the_others_arrive(
+    sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """Deadlines, the provider's own system, other programs: none of them may keep calls from the database."""
+    module, name = place.split(".")
+    original, fatal = getattr(import_module(f"ura.{module}"), name), f"{100:032x}"
+    monkeypatch.setattr(f"ura.{place}", _with_a_defect(original, fatal))
+    writer = Journal(tmp_path, "agi")
+    _write_calls(writer, range(2))
+    writer.append("ticket_opened", fatal, {**_ticket(100), "call_id": None, "contract_id": "7"})
+    _write_calls(writer, range(2, 4))
+    with capture_logs() as logs:
+        await _drain(Projector(tmp_path, sessions, mirror=True))
+    assert await _counts(sessions) == (4, 12, 4)
+    [line] = writer.path.with_suffix(".bad").read_bytes().splitlines()
+    record = journal.decode(line)
+    assert record
+    assert record.key == fatal
+    assert [(each["key"], each["error"]) for each in logs if each["event"] == "journal record put aside"] == [
+        (fatal, "RuntimeError")
+    ]
+    _write_calls(writer, range(4, 5))
+    await _drain(Projector(tmp_path, sessions, mirror=True))
+    assert await _counts(sessions) == (5, 15, 5)
     writer.close()
 
 
