@@ -5,7 +5,8 @@
     rescue <state folder> promise <why>   nobody can take the call: it is written down, somebody rings back
 
 The call and its ticket go to a journal file of our own (the format of ura/journal.py, proven by a contract test), on
-disk before anything is promised. Whatever fails here, the dialplan finds no URA_RESULT and goes on without us.
+disk before anything is promised. A disk that does not answer is one that refuses. Whatever fails here, the dialplan
+finds no URA_RESULT and goes on without us.
 """
 
 import binascii
@@ -16,10 +17,11 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from datetime import date, datetime, timezone
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID, uuid4, uuid5
 
 from asterisk.agi import AGI, AGIAppError, AGIException, AGIHangup
@@ -29,6 +31,7 @@ Record = tuple[str, str, dict[str, Any]]  # kind, key, data
 
 SLOT = 64 * 1024  # of agi/live.py
 LIMIT_S = 100
+DISK_S = 1.0  # the caller hears nothing meanwhile
 QUEUE = "l1"
 MENU, REGISTERED = "own/rescue/menu", "own/rescue/registered"
 BUSY = "own/system/all_busy"  # when that cannot be played
@@ -45,6 +48,36 @@ class Asterisk(io.TextIOWrapper):
         if not line:
             raise AGIHangup("Asterisk has closed its end")
         return line
+
+
+class Disk:
+    """Asked in a thread: nobody can take back a question to a disk that hangs."""
+
+    def __init__(self) -> None:
+        self._hangs = False
+
+    def ask(self, work: Callable[[], Any]) -> Any:
+        """What `work` returns or raises; OSError when it is not done in time. A disk that hung is not asked again."""
+        if self._hangs:
+            raise OSError("the disk hangs")
+        found: list[Any] = []
+        failed: list[Exception] = []
+
+        def work_there() -> None:
+            try:
+                found.append(work())
+            except Exception as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=work_there, daemon=True)
+        thread.start()
+        thread.join(DISK_S)
+        if failed:
+            raise failed[0]
+        if not found:
+            self._hangs = True
+            raise OSError("the disk hangs")
+        return found[0]
 
 
 class Journal:
@@ -95,7 +128,7 @@ def draw_protocol(state: str) -> str:
         [name] = [each for each in os.listdir(folder) if re.fullmatch(r"[0-9]\.json", each)]
         fd = os.open(os.path.join(folder, name), os.O_RDWR)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            _lock(fd)
             count = json.loads(os.read(fd, 1000))
             day, used = date.fromisoformat(count["day"]), int(count["used"])
             if used >= USED_UP:
@@ -109,6 +142,18 @@ def draw_protocol(state: str) -> str:
     page, number = divmod(used, USED_UP // 2)
     digits = f"{day.year % 100:02d}{day.timetuple().tm_yday + 400 * page:03d}{name[0]}{number:05d}"
     return digits + _check_digit(digits)
+
+
+def _lock(fd: int) -> None:
+    """OSError when the server holds it for longer than it ever needs: it is frozen."""
+    ends = time.monotonic() + DISK_S / 2
+    while True:
+        try:
+            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(0.01)
 
 
 def _check_digit(digits: str) -> str:
@@ -127,13 +172,17 @@ def spoken(protocol: str) -> str:
 class Call:
     """Who rings, under the id that the server gave the call if it had it, and the records about it."""
 
-    def __init__(self, state: str, env: dict[str, str], did: str) -> None:
+    def __init__(self, disk: Disk, state: str, env: dict[str, str], did: str) -> None:
         uniqueid = env.get("agi_uniqueid", "")
         self.id = uuid5(NAMESPACE, uniqueid).hex if uniqueid else uuid4().hex
         self.uniqueid, self.did = uniqueid, did
         self.caller = e164(env.get("agi_callerid", ""))
-        self.known = _position(state, uniqueid)
-        self.protocol = str(self.known.get("protocol") or "") or draw_protocol(state)
+        self.known, self.protocol = {}, ""
+        try:
+            self.known = disk.ask(lambda: _position(state, uniqueid))
+            self.protocol = str(self.known.get("protocol") or "") or disk.ask(lambda: draw_protocol(state))
+        except OSError:
+            pass  # a call without a number is a call all the same
 
     def records(self, why: str, *, promised: bool) -> list[Record]:
         data: dict[str, Any] = {"call_id": self.id, "at": now()}
@@ -197,10 +246,10 @@ def _position(state: str, uniqueid: str) -> dict[str, Any]:
     return newest if isinstance(newest, dict) else {}
 
 
-def keep(journal: Callable[[], Journal], *records: Record) -> bool:
+def keep(disk: Disk, journal: Callable[[], Journal], *records: Record) -> bool:
     """Whether they are on disk."""
     try:
-        journal().write(*records)
+        disk.ask(lambda: journal().write(*records))
     except OSError:
         return False
     return True
@@ -209,7 +258,8 @@ def keep(journal: Callable[[], Journal], *records: Record) -> bool:
 def rescue(agi: AGI, state: str, mode: str, why: str) -> None:
     """One call. Raises AGIException when the caller goes."""
     did = re.sub(r"\D", "", agi.get_variable("URA_DID"))[:20]
-    call = Call(state, agi.env, did)
+    disk = Disk()
+    call = Call(disk, state, agi.env, did)
     made: list[Journal] = []
 
     def journal() -> Journal:
@@ -218,7 +268,7 @@ def rescue(agi: AGI, state: str, mode: str, why: str) -> None:
         return made[0]
 
     promise = mode == "promise"
-    kept = keep(journal, *call.records(f"{'promise' if promise else 'menu'}: {why}", promised=promise))
+    kept = keep(disk, journal, *call.records(f"{'promise' if promise else 'menu'}: {why}", promised=promise))
     try:
         if promise:
             # The caller hears that the call was registered only when it was, and that we ring back only when we can.
@@ -227,19 +277,19 @@ def rescue(agi: AGI, state: str, mode: str, why: str) -> None:
             if not play(agi, REGISTERED, 1, 1):
                 play(agi, BUSY, 1, 1)
             tell_protocol(agi, call)
-            keep(journal, call.closed("rescue"))
+            keep(disk, journal, call.closed("rescue"))
             agi.set_variable("URA_RESULT", "end")
         else:
             if mode != "pressed":
                 play(agi, MENU, WAIT_MS, 1)  # any key, and none, lead to a person
             if kept:  # never a number that is not written down
                 tell_protocol(agi, call)
-            keep(journal, call.closed("queue"))
+            keep(disk, journal, call.closed("queue"))
             agi.set_variable("URA_CALL_ID", call.id)
             agi.set_variable("URA_QUEUE", QUEUE)
             agi.set_variable("URA_RESULT", "queue")
     except AGIException:
-        keep(journal, call.closed("abandoned"))
+        keep(disk, journal, call.closed("abandoned"))
         raise
 
 
@@ -271,5 +321,12 @@ def main(argv: list[str]) -> int:
     return 0
 
 
+def leave(code: int) -> NoReturn:
+    """Asterisk goes on when the pipe is closed. A thread that still hangs on the disk would hold it open for us."""
+    os.close(sys.stdout.fileno())
+    os.close(sys.stdin.fileno())
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    leave(main(sys.argv))

@@ -1,11 +1,13 @@
 """The rescue script: on pyst2 and the standard library, with Asterisk's half played from a script."""
 
+import fcntl
 import io
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -212,6 +214,48 @@ def test_nothing_is_promised_when_the_disk_refuses_and_a_person_is_offered_all_t
     (state / "journal").rmdir()
     assert len(run("promise", DID)[1]) == 1
     assert run("menu", DID + "200 result=\n" + OK * 3)[1][-1] == 'SET VARIABLE "URA_RESULT" "queue"'
+
+
+@pytest.mark.parametrize(("mode", "told"), [("menu", 'SET VARIABLE "URA_RESULT" "queue"'), ("promise", "URA_DID")])
+def test_a_disk_that_hangs_is_waited_for_once_and_is_one_that_refuses(
+    run: Run, state: Path, monkeypatch: pytest.MonkeyPatch, mode: str, told: str
+) -> None:
+    """Nothing is promised, no number told; a person is offered all the same."""
+    Protocols(state / "protocol", 4).next(TODAY)
+    answers = threading.Event()
+    monkeypatch.setattr(os, "fsync", lambda fd: answers.wait(30))
+    began = time.monotonic()
+    try:
+        _, asked = run(mode, DID + "200 result=\n" + OK * 3)
+        took_s = time.monotonic() - began
+    finally:
+        answers.set()
+    assert rescue.DISK_S <= took_s < 2 * rescue.DISK_S
+    assert told in asked[-1]
+    assert not [line for line in asked if "protocol" in line or "registered" in line]
+
+
+@pytest.mark.parametrize("mode", ["menu", "promise"])
+def test_a_server_frozen_over_its_count_costs_the_number_alone(run: Run, state: Path, mode: str) -> None:
+    Protocols(state / "protocol", 4).next(TODAY)
+    with (state / "protocol" / "4.json").open() as count:
+        fcntl.flock(count, fcntl.LOCK_EX)
+        began = time.monotonic()
+        code, asked = run(mode, DID + "200 result=\n" + OK * 3)
+    assert time.monotonic() - began < 2 * rescue.DISK_S
+    assert (code, [line for line in asked if "protocol" in line]) == (0, [])
+    assert records(state)[0].data["protocol"] == ""
+    assert records(state)[-1].kind == "call_closed"
+
+
+def test_asterisk_goes_on_while_a_thread_still_hangs_on_the_disk(state: Path) -> None:
+    """As a process: its end of the pipe is closed, whatever became of the disk."""
+    os.mkfifo(state / "live" / "prosa-1.1.json")  # whoever opens it to read waits for a writer
+    done = subprocess.run(
+        [sys.executable, rescue.__file__, str(state), "menu", "down"],
+        input=HEADER + DID + OK * 4, capture_output=True, text=True, timeout=20, check=True,
+    )  # fmt: skip
+    assert 'SET VARIABLE "URA_RESULT" "queue"' in done.stdout
 
 
 def test_a_disk_that_is_full_in_the_middle_is_an_error(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
