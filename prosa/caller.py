@@ -219,6 +219,7 @@ class Caller:
         await self._stack.aclose()
 
     async def dial(self, number: str, *, from_: str = "+5511987654321", name: str = "") -> Call:
+        """`from_`: any number, through the trunk, or the user that this phone has registered as."""
         if sum(call.ended_at is None for call in self.calls.values()) >= LINES:
             raise CallerError(f"a phone has {LINES} lines; use another Caller")
         call = self._new_call(f"out{next(self._numbers)}")

@@ -231,12 +231,14 @@ class Phone:
             say("error", do=do, call=command.get("call", ""), message=str(error.info()))
 
     def dial(self, call: str, number: str, caller: str, name: str = "", record: str = "") -> None:
-        outgoing = PhoneCall(self, self.trunk, call, record)
+        account = next((each for each in self.accounts if each.user and each.user == caller), self.trunk)
+        outgoing = PhoneCall(self, account, call, record)
         self.calls[call] = outgoing
         param = pj.CallOpParam(True)
         quoted = name.replace("\\", "\\\\").replace('"', '\\"')
         display = f'"{quoted}" ' if name else ""
-        param.txOption.localUri = f"{display}<sip:{caller or 'anonymous'}@127.0.0.1:{self.port}>"
+        if account is self.trunk:
+            param.txOption.localUri = f"{display}<sip:{caller or 'anonymous'}@127.0.0.1:{self.port}>"
         say("dialled", call=call)
         try:
             outgoing.makeCall(f"sip:{number}@{self.target}", param)

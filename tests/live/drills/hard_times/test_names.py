@@ -17,7 +17,7 @@ from ura.models import OutboxMessage, OutboxState
 pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.timeout(180)]
 
 AWAY_S = 30
-LAG_S, UNHEARD_LAG_S = 0.05, 0.25  # no event loop may stand still for longer (R19); nobody waits for the worker's
+LAG_S = 0.05  # no event loop may stand still for longer (R19)
 
 
 def ring(times: HardTimes) -> Timing:
@@ -59,7 +59,6 @@ async def test_half_a_minute_without_database_and_names_is_not_noticed_on_the_ph
     # Whether there is an outage at home was asked before the greeting, and given up while it was said.
     assert max(ms for timing in timings for ms in timing.keys_ms) < 500
     assert waiting > 10
-    assert stalls.worst_s.pop(house.pid("worker")) <= UNHEARD_LAG_S
     assert max(stalls.worst_s.values()) <= LAG_S, stalls.worst_s
     assert stalls.looks > AWAY_S / LOOK_S / 2
 
