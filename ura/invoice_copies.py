@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from ura import boleto, pix
+from ura import billing, boleto, pix
 from ura.boleto import BadLine
 from ura.erp import Erp, InvoicePayload, Unsupported
 from ura.errors import BadInput
@@ -15,16 +15,20 @@ from ura.pix import BadPix
 
 log = structlog.get_logger(__name__)
 
+OLDEST = ""  # an invoice's id in a message that was promised while nobody could say which are open
+
 
 async def find_copy(erp: Erp, wanted: Mapping[str, Any], *, today: date) -> InvoiceToSend:
-    """`wanted`: `contract_id` and `invoice_id`. A line or PIX text that a bank would not take is left out.
+    """`wanted`: `contract_id` and `invoice_id`; OLDEST for the oldest that is open now. A line or PIX text that a
+    bank would not take is left out.
 
     Raises BadInput when the invoice is no longer open (it was paid meanwhile) or nothing of it can be trusted;
     ErpUnavailable.
     """
     reply = await erp.open_invoices(str(wanted["contract_id"]))
     invoices = () if isinstance(reply, Unsupported) else reply.value
-    found = next((each for each in invoices if each.id == wanted["invoice_id"]), None)
+    meant = str(wanted["invoice_id"])
+    found = next((each for each in billing.overdue_first(invoices) if meant in (each.id, OLDEST)), None)
     if found is None:
         raise BadInput("this invoice is no longer open")
     answer = await erp.invoice_payload(found)

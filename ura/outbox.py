@@ -207,8 +207,7 @@ async def mark_failed(
     """Try again later; give up after MOST_ATTEMPTS, or at once with a `problem`. `after`: the other side asked for
     that much time. `may_be_quick`: it surely has not got the message, so a caller who waits need not wait long."""
     error = error[:2000]
-    if problem is None and message.attempts >= MOST_ATTEMPTS:
-        problem = Problem.GAVE_UP
+    problem = final_problem(message, problem)
     if problem is not None:
         failed = await _CLAIMS.settle(
             session, message, state=OutboxState.FAILED, problem=problem, last_error=error, **told
@@ -222,6 +221,11 @@ async def mark_failed(
     return await _CLAIMS.settle(
         session, message, state=OutboxState.QUEUED, next_at=now + pause, last_error=error, **told
     )
+
+
+def final_problem(message: OutboxMessage, problem: Problem | None) -> Problem | None:
+    """Why it is not tried again by itself; None: it is."""
+    return Problem.GAVE_UP if problem is None and message.attempts >= MOST_ATTEMPTS else problem
 
 
 async def tell_failed(session: AsyncSession, message: OutboxMessage, problem: Problem, *, now: datetime) -> None:

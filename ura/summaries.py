@@ -45,6 +45,11 @@ def not_mirrored(request: ErpRequest) -> str:
     return _texts()["mirror"][request.operation.value]
 
 
+def promised_copy() -> str:
+    """Of who was promised the oldest invoice, and it never went out."""
+    return str(_texts()["wish"]["oldest_invoice"])
+
+
 def still_down() -> str:
     """Of whoever calls after an incident was closed."""
     return str(_texts()["incident"]["still_down"])

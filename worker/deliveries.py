@@ -11,8 +11,9 @@ from typing import Any
 
 import structlog
 from sqlalchemy import ColumnElement
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import opt_outs, outbox, phones
+from ura import opt_outs, outbox, phones, promised_copies
 from ura.db import Sessions, database_is_away
 from ura.erp import SendChannel
 from ura.errors import BadInput, Unavailable
@@ -188,6 +189,13 @@ class Deliveries:
         )
         await self._settle(message, sent=False, now=now, error=error, **how)
 
+    async def _mark_failed(
+        self, session: AsyncSession, message: OutboxMessage, *, problem: Problem | None = None, **how: Any
+    ) -> None:
+        failed = await outbox.mark_failed(session, message, problem=problem, **how)
+        if failed and outbox.final_problem(message, problem):
+            await promised_copies.hand_to_a_person(session, message, now=how["now"])
+
     async def _settle(self, message: OutboxMessage, *, sent: bool, **values: Any) -> None:
         """Tried again while the database is locked or away: what was sent and is not marked would be sent twice."""
         for pause_s in (*SETTLE_PAUSES_S, None):
@@ -196,7 +204,7 @@ class Deliveries:
                     if sent:
                         await outbox.mark_sent(session, message, **values)
                     else:
-                        await outbox.mark_failed(session, message, **values)
+                        await self._mark_failed(session, message, **values)
                 return
             except Exception as trouble:
                 if pause_s is None or not database_is_away(trouble):

@@ -47,8 +47,8 @@ Story = Callable[[House, Caller], Awaitable[Told]]
 @dataclass
 class Provider:
     """A house and the system that it asks. `told`: each story, or how it went wrong. `done`, `done_later`: what the
-    system had been made to do by the stories, and after that. `wish`: what became of the one that nobody answered.
-    `figures`: what /metrics said at the end."""
+    system had been made to do by the stories, and after that. `wish`, `copy`: what became of the one that nobody
+    answered, and of the invoice that nobody could look up. `figures`: what /metrics said at the end."""
 
     house: House
     control: httpx.Client
@@ -56,6 +56,7 @@ class Provider:
     done: dict[str, Any] = field(default_factory=dict)
     done_later: dict[str, Any] = field(default_factory=dict)
     wish: ErpRequest | None = None
+    copy: OutboxMessage | None = None
     figures: str = ""
 
     async def tell(self, name: str, story: Awaitable[Told]) -> None:
@@ -93,9 +94,8 @@ class Provider:
     async def later(self) -> None:
         """The pause after a failed try is over."""
         async with self.house.sessions() as session:
-            await session.execute(
-                update(ErpRequest).where(ErpRequest.state == ErpRequestState.QUEUED).values(next_at=datetime.now(UTC))
-            )
+            for table, waits in ((ErpRequest, ErpRequestState.QUEUED), (OutboxMessage, OutboxState.QUEUED)):
+                await session.execute(update(table).where(table.state == waits).values(next_at=datetime.now(UTC)))
             await session.commit()
 
 
@@ -200,9 +200,11 @@ async def invoices_after_all(told: Told) -> Told:
 
 
 async def no_invoices(told: Told) -> Told:
-    """What cannot be looked up is not "nothing": it is noted, with the protocol."""
+    """What cannot be looked up is not "nothing": it is promised for later, with the protocol."""
     await told.call.press("1")
-    await told.hears("system.one_moment", "invoices.failed", "noted.done", "protocol.intro")
+    await told.hears("system.one_moment", "invoices.failed")
+    await told.turn("send_invoice.oldest", "1")
+    await told.hears("send_invoice.later", "protocol.intro")
     await told.call.hang_up()
     return told
 
@@ -286,12 +288,13 @@ async def stalls(one: Provider, first: Caller, second: Caller) -> None:
 
 async def recovers(one: Provider) -> None:
     """The system is well again, and what was wished for is asked for again."""
-    if isinstance(one.told["wish"], Exception):
+    if isinstance(one.told["wish"], Exception) or isinstance(one.told["invoices"], Exception):
         return
 
     async def given_up() -> bool:
-        found = await newest_wish(one)
-        return found.state is ErpRequestState.QUEUED and found.attempts > 0
+        wish, copy = await newest_wish(one), await promised_copy(one)
+        wish_waits = wish.state is ErpRequestState.QUEUED and wish.attempts > 0
+        return wish_waits and copy.state is OutboxState.QUEUED and copy.attempts > 0
 
     async def settled() -> ErpRequest | None:
         found = await newest_wish(one)
@@ -302,12 +305,25 @@ async def recovers(one: Provider) -> None:
     await one.later()
     one.wish = await eventually(settled, 30)
 
+    async def sent() -> OutboxMessage | None:
+        found = await promised_copy(one)
+        return found if found.state in (OutboxState.SENT, OutboxState.FAILED) else None
+
+    one.copy = await eventually(sent, 30)
+
 
 async def newest_wish(one: Provider) -> ErpRequest:
     """The one of the story before was granted."""
     unlocks = select(ErpRequest).where(ErpRequest.operation == Operation.TRUST_UNLOCK)
     async with one.house.sessions() as session:
         return (await session.scalars(unlocks.order_by(ErpRequest.created_at.desc()).limit(1))).one()
+
+
+async def promised_copy(one: Provider) -> OutboxMessage:
+    """The one of whoever asked for invoices that nobody could look up."""
+    copies = select(OutboxMessage).where(OutboxMessage.kind == "invoice")
+    async with one.house.sessions() as session:
+        return (await session.scalars(copies.order_by(OutboxMessage.created_at.desc()).limit(1))).one()
 
 
 async def tell_figures(one: Provider) -> None:
@@ -410,6 +426,19 @@ async def test_a_wish_that_nobody_answered_is_kept_and_done_once(providers: dict
         news = select(OutboxMessage).where(OutboxMessage.call_id == one.wish.call_id)
         [message] = (await session.scalars(news)).all()
     assert (message.kind, message.to) == ("erp_result", told.caller)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_an_invoice_that_nobody_could_look_up_goes_out_when_the_system_is_well(
+    providers: dict[str, Provider], system: str
+) -> None:
+    one = providers[system]
+    told = one.heard("invoices")
+    told.never("send_invoice.sent", "invoices.none")
+    oldest = min(told.person.contracts[0].invoices, key=lambda each: each.invoice.due_on)
+    assert one.copy is not None
+    assert (one.copy.state, one.copy.attempts) == (OutboxState.SENT, 2)
+    assert oldest.payload.line in one.copy.text
 
 
 def began(told: Told, key: str) -> float:

@@ -397,9 +397,20 @@ async def test_questions_that_need_no_system_are_answered_while_it_is_down(ring:
     told.hears("identify.failed", "billing.mine", "billing.menu", "billing.due_dates")
 
 
-async def test_an_error_is_never_no_debt_and_the_second_copy_is_noted(ring: Ring) -> None:
-    told = await ring(keys(BILLING, YES, "1"), CELIA, fails=["open_invoices"])
-    told.hears("invoices.failed", "noted.done", "protocol.intro", "end.anything_else")
+async def test_an_error_is_never_no_debt_and_the_oldest_invoice_goes_out_when_it_can(ring: Ring) -> None:
+    told = await ring(keys(BILLING, YES, "1", "1"), CELIA, fails=["open_invoices"])
+    told.hears("invoices.failed", "send_invoice.oldest", "send_invoice.later", "protocol.intro", "end.anything_else")
+    assert not {"invoices.none", "send_invoice.sent"} & set(told.heard)
+    (message,) = told.stored("message_queued")
+    assert (message["kind"], message["to"], message["payload"]["invoice_id"]) == ("invoice", "", "")
+    assert (message["payload"]["contract_id"], message["payload"]["contact"]["tail"]) == ("3", "0103")
+    assert told.stored("ticket_opened") == []
+
+
+@pytest.mark.parametrize("answer", ["", "8"], ids=["silence", "none of these addresses"])
+async def test_who_does_not_want_it_by_message_has_it_noted(ring: Ring, answer: str) -> None:
+    told = await ring(keys(BILLING, YES, "1", answer), CELIA, fails=["open_invoices"])
+    told.hears("invoices.failed", "send_invoice.oldest", "noted.done", "protocol.intro", "end.anything_else")
     assert "invoices.none" not in told.heard
     (ticket,) = told.stored("ticket_opened")
     assert (ticket["protocol"], ticket["contract_id"]) == (PROTOCOL, "3")

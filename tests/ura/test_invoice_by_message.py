@@ -1,7 +1,7 @@
 """An invoice goes to an address that was registered, with what was checked at the moment it goes."""
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pypdfium2
@@ -112,6 +112,20 @@ async def test_the_copy_has_the_line_and_the_pix_that_a_bank_takes() -> None:
     assert len(copy.line) == 47
     assert copy.pix.startswith("000201")
     assert (copy.link, copy.pdf) == ("", b"")
+
+
+async def test_the_oldest_that_is_open_then_goes_out_where_none_could_be_chosen() -> None:
+    overdue, which = wanted()
+    newer = replace(
+        overdue, invoice=replace(overdue.invoice, id="newer", due_on=overdue.invoice.due_on + timedelta(days=31))
+    )
+    disputed = replace(overdue, invoice=replace(overdue.invoice, id="disputed", due_on=date(2026, 1, 5), disputed=True))
+    erp = replace(system(), invoices=(newer, disputed, overdue))
+    copy = await invoice_copies.find_copy(erp, {**which, "invoice_id": invoice_copies.OLDEST}, today=TODAY)
+    assert copy.due_on == overdue.invoice.due_on
+    nothing_open = replace(system(), invoices=())
+    with pytest.raises(BadInput):
+        await invoice_copies.find_copy(nothing_open, {**which, "invoice_id": invoice_copies.OLDEST}, today=TODAY)
 
 
 async def test_a_system_without_documents_gets_one_made_here_and_a_document_of_its_own_stays() -> None:

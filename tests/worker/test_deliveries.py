@@ -8,19 +8,20 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from tests.http_gateway import Asked, HttpGateway, Said
-from ura import opt_outs, outbox, receipts
+from ura import invoice_copies, opt_outs, outbox, receipts
 from ura.adapters import zenvia
 from ura.adapters.sms import HttpSms, SmsApi
 from ura.adapters.whatsapp import WhatsApp
 from ura.adapters.zenvia import Zenvia
 from ura.db import Sessions
 from ura.erp import SendChannel
+from ura.errors import BadInput, Unavailable
 from ura.gateways import Gateway
-from ura.messages import Writer
-from ura.models import Audience, Call, OutboxMessage, OutboxState, Plan, Problem
+from ura.messages import InvoiceToSend, Payload, Writer
+from ura.models import Audience, Call, OutboxMessage, OutboxState, Plan, Problem, Ticket
 from worker.deliveries import Deliveries, Hours
 
 SAO_PAULO = ZoneInfo("America/Sao_Paulo")
@@ -185,6 +186,38 @@ async def test_what_the_gateway_will_never_take_is_shown_as_failed(
     assert (message.state, message.problem) == (OutboxState.FAILED, Problem.REFUSED)
     async with sessions() as session:
         assert await outbox.message_state(session, ID) == outbox.MessageState("failed", Problem.REFUSED)
+
+
+@pytest.mark.parametrize(("invoice_id", "tickets"), [(invoice_copies.OLDEST, 1), ("17", 0)])
+async def test_an_invoice_promised_for_later_that_can_never_go_is_a_persons_work(
+    sessions: Sessions, gateway: HttpGateway, client: httpx.AsyncClient, invoice_id: str, tickets: int
+) -> None:
+    """Not while the system is away, and once. One that was chosen on the phone is shown as failed, as any message."""
+    trouble: list[Exception] = [Unavailable("away"), BadInput("this invoice is no longer open")]
+
+    async def invoice(payload: Payload) -> InvoiceToSend:
+        raise trouble.pop(0)
+
+    sms = HttpSms(SmsApi(url=gateway.url), client, deadline_s=1.0)
+    writer = Writer(sessions, zone=SAO_PAULO, provider="Conecta", contact=address, invoice=invoice)
+    deliveries = Deliveries(sessions, {SendChannel.SMS: sms}, writer, HOURS)
+    async with sessions.begin() as session:
+        session.add(Call(id="c" * 32, protocol="263260000179", caller=MOBILE, opened_at=NOON))
+        payload = {"invoice_id": invoice_id, "contract_id": "3", "contact": {"channel": "sms", "tail": "4321"}}
+        await outbox.enqueue(session, kind="invoice", to="", payload=payload, now=NOON, message_id=ID, call_id="c" * 32)
+    await deliveries.step(NOON)
+    async with sessions() as session:
+        assert list(await session.scalars(select(Ticket))) == []
+    await deliveries.step(NOON + timedelta(hours=1))
+    assert (await stored(sessions)).problem is Problem.OUT_OF_DATE
+    async with sessions() as session:
+        found = list(await session.scalars(select(Ticket)))
+    told = [(ticket.protocol, ticket.phone, ticket.contract_ref, ticket.call_id) for ticket in found]
+    assert told == [("263260000179", MOBILE, "3", "c" * 32)] * tickets
+
+
+async def address(contact: Payload) -> str:
+    return MOBILE
 
 
 async def test_our_own_account_in_disorder_fails_no_message(

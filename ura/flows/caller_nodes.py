@@ -269,12 +269,16 @@ class SendInvoiceEdges(Part):
 
 class SendInvoice(Asking, AsksErp):
     """Sends the fact `invoice` to an address that was registered before the call, masked and chosen by key, and waits
-    for the gateway's word. `channel: any`, or only those that can carry a PIX text comfortably: `sms`, `whatsapp`."""
+    for the gateway's word. `channel: any`, or only those that can carry a PIX text comfortably: `sms`, `whatsapp`.
+
+    `oldest`: not the one that was chosen but the oldest that is open when the message goes out. It is what can be
+    promised while the provider's system is away; nobody waits for the gateway then (`queued`)."""
 
     type: Literal["send_invoice"] = "send_invoice"
     wish: ClassVar[Wish | None] = Wish.SEND_TO_REGISTERED
     filler: PromptKey = "system.sending"
     still: PromptKey = "system.still_sending"
+    oldest: bool = False
     wording: SendInvoiceWording = SendInvoiceWording()
     on: SendInvoiceEdges
 

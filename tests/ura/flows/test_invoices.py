@@ -146,6 +146,17 @@ def test_what_the_gateway_did_not_confirm_is_not_called_sent(answer: Any, edge: 
     assert talk.prompts == [f"say.{edge}"]
 
 
+def test_while_nobody_knows_what_is_open_the_oldest_is_promised_for_later() -> None:
+    """And not "sent": nobody asks the gateway, which cannot have it yet."""
+    talk = at("send_invoice", *SEND_EDGES, level="number", extra={"oldest": True})
+    talk.hears(LookupDone("targets", {"targets": [SMS, MAIL]}))
+    talk.press("1")
+    assert isinstance(talk.effect, Act)
+    assert (talk.effect.name, talk.effect.args["invoice_id"]) == ("send_invoice", "")
+    talk.hears(ActDone("send_invoice", {"message_id": "m1"}))
+    assert talk.prompts == ["say.queued"]
+
+
 def test_without_a_chosen_invoice_the_oldest_goes() -> None:
     talk = sending(SMS, invoice=None, invoices=[OLD, NEW])
     talk.press("1")

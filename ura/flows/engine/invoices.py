@@ -97,13 +97,18 @@ def put_send(c: Cursor, node: SendInvoice) -> Move:
         case "choose":
             return c.ask(node, _targets(c, node))
         case "send":
-            args = about(c, invoice_id=chosen_invoice(c)["id"], target=c.data["target"])
+            args = about(c, invoice_id=_meant(c, node), target=c.data["target"])
             return c.act("send_invoice", args, filler=node.filler)
         case "state":
             return erp_lookup("message_state", {"message_id": c.data["message_id"]}, node)
-    if not (may(c, node) and chosen_invoice(c).get("id")):
+    if not (may(c, node) and (node.oldest or _meant(c, node))):
         return c.to(node.on.failed)
     return erp_lookup("targets", about(c), node)
+
+
+def _meant(c: Cursor, node: SendInvoice) -> str:
+    """ "" for the oldest that is open when it goes out."""
+    return "" if node.oldest else str(chosen_invoice(c).get("id") or "")
 
 
 def _targets(c: Cursor, node: SendInvoice) -> tuple[Prompt, ...]:
@@ -142,7 +147,7 @@ def hear_send(c: Cursor, node: SendInvoice, event: Event) -> Move | None:
             c.turn("state")
             c.data["message_id"] = result.get("message_id")
             c.settled = True
-            return put_send(c, node)
+            return c.to(node.on.queued) if node.oldest else put_send(c, node)
         case LookupDone("message_state", result) if c.phase == "state":
             edges = {"sent": node.on.sent, "failed": node.on.failed}
             return c.to(edges.get(str(result.get("state")), node.on.queued))
