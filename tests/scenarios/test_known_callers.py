@@ -20,7 +20,7 @@ from ura import tickets
 from ura.adapters.erp.local import LocalErp
 from ura.billing import may_remind
 from ura.db import Sessions
-from ura.models import Category, ErpRequest, ErpRequestState, OutageCall, Ticket, Tier, TrustUnlock
+from ura.models import Call, Category, ErpRequest, ErpRequestState, OutageCall, Ticket, Tier, TrustUnlock
 from ura.settings import Settings
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -94,6 +94,20 @@ async def test_without_light_nobody_is_told_to_restart_and_a_visit_is_promised(r
     async with sessions() as session:
         visit = (await session.scalars(select(Ticket).where(Ticket.tier == Tier.L2))).one()
     assert visit.summary.startswith("Sem sinal")
+
+
+async def test_who_waits_for_the_visit_and_rings_again_is_told_of_it_first(ring: Ring, sessions: Sessions) -> None:
+    """By the number; what was promised is repeated, and the first call's protocol goes on."""
+    async with sessions.begin() as session:
+        session.add(Call(id=f"{1:032x}", caller=CAIO, opened_at=MONDAY_10H.replace(tzinfo=UTC)))
+    first = await ring(keys(SUPPORT, YES), CAIO)
+    first.hears("visit.opened", "visit.until", "day.tomorrow")
+    async with sessions() as session:
+        visit = (await session.scalars(select(Ticket).where(Ticket.tier == Tier.L2))).one()
+    assert (visit.phone, visit.call_id) == (CAIO, f"{1:032x}")
+    again = await ring(keys("6"), CAIO)
+    again.hears("ticket.open.support", "ticket.protocol", "ticket.status.l2", "ticket.deadline.is", "day.tomorrow")
+    assert "visit.opened" not in again.heard
 
 
 async def test_at_two_in_the_morning_the_visit_is_promised_for_when_somebody_works(

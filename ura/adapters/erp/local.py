@@ -48,6 +48,7 @@ from ura.errors import Unavailable
 from ura.models import Access as AccessRow
 from ura.models import (
     Audience,
+    Call,
     Category,
     ErpRequest,
     InvoiceStatus,
@@ -433,21 +434,29 @@ class LocalErp:
         told: datetime | None = None,
     ) -> Ticket:
         words = f"{subject}\n{text}".strip()
+        call = await _call_of(session, key)  # whoever rings again with its number is known by this ticket
         return await tickets.open_ticket(
             session,
             ticket_id=key,
             protocol=protocol,
             category=Category.SUPPORT,
             summary=words[:LONGEST_SUMMARY],
-            phone="",
+            phone=call.caller if call else "",
             queue="",
             opened_by=ACTOR,
             now=self._clock(),
+            call_id=call.id if call else None,
             contract_ref=contract_id,
             tier=Tier.L2 if told else Tier.L1,
             report=words if told else "",
             told_deadline_at=told,
         )
+
+
+async def _call_of(session: AsyncSession, key: str) -> Call | None:
+    """In which this was wished for; None: people did, at the desk."""
+    wish = await session.get(ErpRequest, key)
+    return await session.get(Call, wish.call_id) if wish and wish.call_id else None
 
 
 @asynccontextmanager
