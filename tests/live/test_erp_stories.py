@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import cycle
 from pathlib import Path
-from threading import Barrier, Lock
+from threading import Barrier, BrokenBarrierError, Lock
 from typing import Any
 
 import httpx
@@ -40,6 +40,7 @@ SYSTEMS = ("sgp", "hubsoft", "ixc", "mkauth")
 SOON_S = 2.0  # so soon somebody who waits hears something
 ASKED_S = 12.0  # a question is given up in this time
 SLOW_S, STALL_S = 5, 10
+RESTS_S, AGAIN_S = 60, 10  # a system that failed often is left alone for less than that
 READY_S = 60
 Story = Callable[[House, Caller], Awaitable[Told]]
 
@@ -58,6 +59,7 @@ class Provider:
     wish: ErpRequest | None = None
     copy: OutboxMessage | None = None
     figures: str = ""
+    later_at: float = 0
 
     async def tell(self, name: str, story: Awaitable[Told]) -> None:
         try:
@@ -90,6 +92,13 @@ class Provider:
         async with self.house.sessions() as session:
             await session.execute(delete(TrustUnlock))
             await session.commit()
+
+    async def now_and_then(self) -> None:
+        """Asked often, the pause is over every few seconds: a system that failed is left alone for a while, and whoever
+        asks before that has another pause."""
+        if time.monotonic() - self.later_at > AGAIN_S:
+            self.later_at = time.monotonic()
+            await self.later()
 
     async def later(self) -> None:
         """The pause after a failed try is over."""
@@ -163,8 +172,11 @@ def providers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Provider]:
     """After the evening: what was heard and written down is still there."""
     folder, turns = tmp_path_factory.mktemp("providers"), Turns()
     with ThreadPoolExecutor(len(SYSTEMS)) as threads:
-        lived = threads.map(lambda system: live_through(system, folder, turns), SYSTEMS)
-        return dict(zip(SYSTEMS, lived, strict=True))
+        lived = {system: threads.submit(live_through, system, folder, turns) for system in SYSTEMS}
+    troubles = [trouble for each in lived.values() if (trouble := each.exception())]
+    for trouble in sorted(troubles, key=lambda each: isinstance(each, BrokenBarrierError)):
+        raise trouble  # why one did not start, rather than that the others waited for it
+    return {system: each.result() for system, each in lived.items()}
 
 
 # -- the stories
@@ -297,19 +309,20 @@ async def recovers(one: Provider) -> None:
         return wish_waits and copy.state is OutboxState.QUEUED and copy.attempts > 0
 
     async def settled() -> ErpRequest | None:
+        await one.now_and_then()
         found = await newest_wish(one)
         return found if found.state in (ErpRequestState.DONE, ErpRequestState.FAILED) else None
 
     await eventually(given_up, STALL_S + ASKED_S)
     one.fault("none")
-    await one.later()
-    one.wish = await eventually(settled, 30)
+    one.wish = await eventually(settled, RESTS_S + ASKED_S)
 
     async def sent() -> OutboxMessage | None:
+        await one.now_and_then()
         found = await promised_copy(one)
         return found if found.state in (OutboxState.SENT, OutboxState.FAILED) else None
 
-    one.copy = await eventually(sent, 30)
+    one.copy = await eventually(sent, RESTS_S + ASKED_S)
 
 
 async def newest_wish(one: Provider) -> ErpRequest:
@@ -376,7 +389,7 @@ async def test_the_second_copy_is_the_invoice_of_that_system(providers: dict[str
     oldest = min(told.person.contracts[0].invoices, key=lambda each: each.invoice.due_on)
     async with told.house.sessions() as session:
         ours = select(OutboxMessage).join(Call, Call.id == OutboxMessage.call_id).where(Call.caller == told.caller)
-        [sent] = (await session.scalars(ours)).all()
+        sent, _later = (await session.scalars(ours.order_by(OutboxMessage.created_at))).all()
     assert sent.state is OutboxState.SENT
     assert oldest.payload.line in sent.text
     assert oldest.payload.pix in sent.text
@@ -437,7 +450,8 @@ def test_an_invoice_that_nobody_could_look_up_goes_out_when_the_system_is_well(
     told.never("send_invoice.sent", "invoices.none")
     oldest = min(told.person.contracts[0].invoices, key=lambda each: each.invoice.due_on)
     assert one.copy is not None
-    assert (one.copy.state, one.copy.attempts) == (OutboxState.SENT, 2)
+    assert one.copy.state is OutboxState.SENT
+    assert one.copy.attempts > 1
     assert oldest.payload.line in one.copy.text
 
 
