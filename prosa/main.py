@@ -21,9 +21,11 @@ voices = typer.Typer(help="The synthetic voice.", no_args_is_help=True)
 demo = typer.Typer(help="The demo provider.", no_args_is_help=True)
 user = typer.Typer(help="Who may log in.", no_args_is_help=True)
 token = typer.Typer(help="Programs that use the API.", no_args_is_help=True)
+calls = typer.Typer(help="What is recorded of calls.", no_args_is_help=True)
 imports = typer.Typer(help="Load what a provider has in CSV files.", no_args_is_help=True)
 for name, group in {
     "db": db, "prompts": prompts, "voices": voices, "demo": demo, "user": user, "token": token, "import": imports,
+    "calls": calls,
 }.items():  # fmt: skip
     app.add_typer(group, name=name)
 
@@ -116,6 +118,27 @@ def doctor() -> None:
         mark = typer.style("ok  ", fg="green") if check.well else typer.style("BAD ", fg="red", bold=True)
         typer.echo(f"{mark} {check.name}: {check.found}" + ("" if check.well else f"\n     -> {check.remedy}"))
     raise typer.Exit(0 if all(check.well for check in checks) else 1)
+
+
+@calls.command("compare")
+def compare_calls(
+    days: Annotated[int, typer.Option(min=1, help="Calls of the last so many days.")] = 7,
+    file: Annotated[Path | None, typer.Option(help="Asterisk's list; left out: that of this house.")] = None,
+) -> None:
+    """Tell the calls that are not in Asterisk's own list and in our records, once each. Exit 1: there are some."""
+    from prosa.comparing import compare
+
+    try:
+        found = asyncio.run(compare(_settings(), file, days=days))
+    except OSError as error:
+        _fail(f"Asterisk's list cannot be read: {error}. Where is it? --file …/cdr-csv/Master.csv")
+    for odd in found.odd:
+        typer.echo(odd)
+    unreadable = f", {found.unreadable} lines could not be read" if found.unreadable else ""
+    typer.echo(
+        f"{found.asterisks} calls in Asterisk's list, {found.ours} in our records: {len(found.odd)} differ{unreadable}"
+    )
+    raise typer.Exit(1 if found.odd or found.unreadable else 0)
 
 
 @app.command("erp-sim")

@@ -6,14 +6,18 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Row, select
+from sqlalchemy import Row, delete, select
 
+from prosa import comparing
 from prosa.caller import Call as Phoned
 from prosa.caller import Caller, CallerError
 from tests.live.conftest import House, eventually, register, start_house
+from ura import call_lists, phones
+from ura.call_lists import Difference
 from ura.models import Call, CallStep, Lead, LeadStatus, Neighbourhood
 from ura.prompts import name_key
 from ura.settings import ROOT
@@ -146,6 +150,32 @@ async def test_several_callers_at_once_are_recorded_each_with_a_protocol_of_thei
         await asyncio.gather(*(call.hang_up() for call in calls))
     records = [await recorded(house, number) for number in numbers]
     assert len({record.protocol for record in records}) == 8
+
+
+async def test_asterisks_own_list_of_calls_and_ours_agree(house: House, caller: Caller) -> None:
+    """R46: who hangs up at once, in the greeting, in the menu and in a queue is in both, once."""
+    since = datetime.now(UTC).replace(microsecond=0)
+    numbers = {f"+55199876500{n}" for n in (91, 92, 93, 94)}
+    at_once, greeted, chosen, waiting = sorted(numbers)
+    call = await caller.dial(LANDLINE, from_=at_once)
+    await call.answered()
+    await call.hang_up()
+    for number, did, heard in (
+        (greeted, LANDLINE, "greeting.welcome"), (chosen, MOBILE, "menu.main"), (waiting, CORPORATE, "system.corporate")
+    ):  # fmt: skip
+        call = await caller.dial(did, from_=number)
+        await call.heard(heard)
+        await call.hang_up()
+    for number in numbers:
+        await recorded(house, number)
+    file = house.settings.state_dir / "asterisk" / comparing.LIST
+    async with house.sessions() as session:
+        found = await call_lists.compare(session, file, since=since, now=datetime.now(UTC) + call_lists.SETTLES)
+        assert (found.asterisks, found.ours, found.odd) == (4, 4, [])
+        await session.execute(delete(Call).where(Call.caller == chosen))
+        found = await call_lists.compare(session, file, since=since, now=datetime.now(UTC) + call_lists.SETTLES)
+        assert [(odd.what, odd.caller) for odd in found.odd] == [(Difference.NOT_OURS, phones.mask(chosen))]
+        await session.rollback()
 
 
 async def test_the_terminal_tells_what_a_caller_hears(house: House) -> None:
