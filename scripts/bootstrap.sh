@@ -173,6 +173,18 @@ if [ -n "$SOFTPHONE" ]; then
   fi
 fi
 
+# What makes the API's client (scripts/make-client.sh).
+if [ "$WHAT" = test ]; then
+  stamp=$(sha256sum <requirements/client.txt)
+  if [ "$(cat "$VENV/client/.set-up" 2>/dev/null)" != "$stamp" ]; then
+    say "installing what makes the API's client"
+    quietly $VENV/bin/uv venv -q --clear --python $VENV/bin/python $VENV/client || die "uv could not make $VENV/client"
+    quietly $VENV/bin/uv pip install -q --python $VENV/client/bin/python --require-hashes -r requirements/client.txt \
+      || die "requirements/client.txt could not be installed. Is there a way to a package index?"
+    echo "$stamp" >"$VENV/client/.set-up"
+  fi
+fi
+
 # --- programs -------------------------------------------------------------------------------------------------------
 
 if [ "$WHAT" = test ]; then
