@@ -16,7 +16,7 @@ from tests.conftest import free_port
 from ura.imports import ImportKind
 from ura.settings import ROOT, Settings
 
-COMMANDS = ["run", "call", "doctor", "simulate", "flow", "db", "prompts", "voices", "demo", "user", "import"]
+COMMANDS = ["run", "call", "doctor", "simulate", "flow", "db", "prompts", "voices", "demo", "user", "import", "calls"]
 
 
 def prosa(*arguments: str, state: Path, text: str = "", **settings: str) -> Result:
@@ -119,7 +119,7 @@ def test_a_port_that_is_taken_keeps_prosa_from_starting(tmp_path: Path) -> None:
     assert f"PROSA_HTTP_PORT={port + 1}" in said.stdout
 
 
-@pytest.mark.parametrize("command", ["db", "prompts", "voices", "demo", "user", "import"])
+@pytest.mark.parametrize("command", ["db", "prompts", "voices", "demo", "user", "import", "calls"])
 def test_a_group_without_a_command_shows_its_own(command: str, tmp_path: Path) -> None:
     assert "Commands:" in prosa(command, "--help", state=tmp_path).stdout
 
@@ -128,3 +128,23 @@ async def test_without_its_secret_nothing_starts_and_the_setting_is_named(tmp_pa
     settings = Settings(environment="production", state_dir=tmp_path, ami_secret=SecretStr("a" * 32))
     with pytest.raises(CannotStart, match="PROSA_SECRET_KEY is not set"):
         await _prepare(settings, Steps(lambda line: None))
+
+
+def test_calls_are_compared_with_asterisks_list_which_must_be_there(tmp_path: Path) -> None:
+    state, file = tmp_path / "state", tmp_path / "Master.csv"
+    assert prosa("db", "upgrade", state=state).exit_code == 0
+    said = prosa("calls", "compare", state=state)
+    assert said.exit_code == 1
+    assert said.stderr.startswith("Asterisk's list cannot be read: ")
+    row = ["", "+5511987654321", "h", "flow", "", "PJSIP/trunk-1", "", "Return", "", *["2026-11-23 11:00:00"] * 3]
+    file.write_text(
+        ",".join([*row, "9", "9", "ANSWERED", "DOCUMENTATION", "prosa0-1.1", "retorno:263270000017"]) + "\n"
+    )
+    said = prosa("calls", "compare", "--file", str(file), "--days", "36500", state=state)
+    assert (said.exit_code, said.stdout.splitlines()[-1]) == (
+        1, "1 calls in Asterisk's list, 0 in our records: 1 differ",
+    )  # fmt: skip
+    assert "somebody is to call back" in said.stdout
+    assert "87654321" not in said.stdout
+    file.write_text("")
+    assert prosa("calls", "compare", "--file", str(file), state=state).exit_code == 0
