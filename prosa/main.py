@@ -122,7 +122,7 @@ def doctor() -> None:
 
 @calls.command("compare")
 def compare_calls(
-    days: Annotated[int, typer.Option(min=1, help="Calls of the last so many days.")] = 7,
+    days: Annotated[int, typer.Option(min=1, max=36500, help="Calls of the last so many days.")] = 7,
     file: Annotated[Path | None, typer.Option(help="Asterisk's list; left out: that of this house.")] = None,
 ) -> None:
     """Tell the calls that are not in Asterisk's own list and in our records, once each. Exit 1: there are some."""

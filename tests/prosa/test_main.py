@@ -137,9 +137,8 @@ def test_calls_are_compared_with_asterisks_list_which_must_be_there(tmp_path: Pa
     assert said.exit_code == 1
     assert said.stderr.startswith("Asterisk's list cannot be read: ")
     row = ["", "+5511987654321", "h", "flow", "", "PJSIP/trunk-1", "", "Return", "", *["2026-11-23 11:00:00"] * 3]
-    file.write_text(
-        ",".join([*row, "9", "9", "ANSWERED", "DOCUMENTATION", "prosa0-1.1", "retorno:263270000017"]) + "\n"
-    )
+    row += ["9", "9", "ANSWERED", "DOCUMENTATION", "prosa0-1.1", "retorno:263270000017"]
+    file.write_text(",".join(row) + "\n")
     said = prosa("calls", "compare", "--file", str(file), "--days", "36500", state=state)
     assert (said.exit_code, said.stdout.splitlines()[-1]) == (
         1, "1 calls in Asterisk's list, 0 in our records: 1 differ",
