@@ -24,7 +24,7 @@ test:
 	@# since calls are mostly waiting: for a prompt's end, for a key.
 	@failed=0; temp=$$(scripts/fast_temp.sh) || exit 1; trap 'rm -rf "$$temp"' EXIT; \
 	TMPDIR=$$temp $(MEASURED) $(GATE_TESTS) -m "not live and not alone" -n 2 --dist loadfile || failed=1; \
-	TMPDIR=$$temp $(PYTEST) $(GATE_TESTS:%=--ignore=%) -m "not live and not alone" -n 2 --dist loadfile || failed=1; \
+	TMPDIR=$$temp $(PYTEST) $(GATE_TESTS:%=--ignore=%) -m "not live and not alone" -n 3 --dist loadfile || failed=1; \
 	$(PYTEST) tests/live -m "live and not alone" -n 3 --dist loadfile || failed=1; \
 	$(PYTEST) tests/live -m alone || failed=1; \
 	exit $$failed
