@@ -187,6 +187,27 @@ def flow(context: typer.Context) -> None:
 # --- database and content
 
 
+@app.command()
+def backup(file: Annotated[Path, typer.Argument(help="A new file, such as /backups/prosa-2026-11-23.tar.gz.")]) -> None:
+    """Put the whole house into one file, beside calls: database, journal, recordings, prompts, secrets."""
+    from prosa.backup import back_up
+
+    settings = _settings()
+    kept = _or_refusal(back_up(settings, file))
+    typer.echo(f"{file}: {kept.database}, {kept.files} files, {kept.size / 1_000_000:.1f} MB")
+    if settings.secret_key.get_secret_value():
+        typer.echo("PROSA_SECRET_KEY is not in it. Keep that somewhere else: without it no document can be read.")
+
+
+@app.command()
+def restore(file: Annotated[Path, typer.Argument(help="What prosa backup made.", exists=True, dir_okay=False)]) -> None:
+    """Put a backup back, into an empty state folder and an empty database. Then: prosa run."""
+    from prosa.backup import restore as put_back
+
+    kept = _or_refusal(put_back(_settings(), file))
+    typer.echo(f"As it was on {kept.made_at:%Y-%m-%d %H:%M} UTC: {kept.database}, {kept.files} files. Next: prosa run")
+
+
 @db.command("upgrade")
 def db_upgrade() -> None:
     """Bring the tables to the newest version."""
@@ -269,13 +290,15 @@ def token_revoke(name: Annotated[str, typer.Argument(help="As it was created.")]
 
 
 def _or_refusal(work: Coroutine[Any, Any, T]) -> T:
-    """The result; what the house refuses is said in its own words."""
+    """The result; what the house or the disk refuses is said in its own words."""
     from ura.errors import UraError
 
     try:
         return asyncio.run(work)
     except UraError as error:
         _fail(error.message)
+    except OSError as error:
+        _fail(error)
 
 
 IMPORTED = {  # as ura.imports.ImportKind; contracts go in after their subscribers, invoices after their contracts

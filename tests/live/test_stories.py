@@ -15,7 +15,7 @@ from sqlalchemy import Row, delete, select
 from prosa import comparing
 from prosa.caller import Call as Phoned
 from prosa.caller import Caller, CallerError
-from tests.live.conftest import House, eventually, register, start_house
+from tests.live.conftest import House, eventually, register, start_house, stop_house
 from ura import call_lists, phones
 from ura.call_lists import Difference
 from ura.models import Call, CallStep, Lead, LeadStatus, Neighbourhood
@@ -224,6 +224,39 @@ async def test_a_door_that_was_killed_is_open_again_and_calls_go_on(house: House
     number = await eventually(answers, 30)
     assert time.monotonic() - killed_at < 30
     assert str((await recorded(house, number)).door) == "flow"
+
+
+def test_on_another_machine_a_house_from_a_backup_knows_its_people_and_answers_its_first_call(
+    house: House, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """R44. The other machine has our files, an empty state folder and what `prosa backup` made beside calls."""
+    folder = tmp_path_factory.mktemp("moved")
+    began = time.monotonic()
+
+    def prosa(command: str, state: Path) -> str:
+        env = {**os.environ, "PROSA_STATE_DIR": str(state)}
+        arguments = (sys.executable, "-m", "prosa.main", command, str(folder / "prosa.tar.gz"))
+        return subprocess.run(arguments, cwd=ROOT, env=env, capture_output=True, text=True, check=True).stdout
+
+    assert "sqlite" in prosa("backup", house.settings.state_dir)
+    assert "Next: prosa run" in prosa("restore", folder / "state")
+    moved = start_house(folder / "state", rtp_first_port=46600, rtp_last_port=46799)
+    assert "  log-in    as before" in moved.lines
+
+    async def story() -> None:
+        async with moved.caller() as phone:
+            call = await phone.dial(LANDLINE, from_="+5519987650030")
+            await call.heard("greeting.welcome")
+            await call.heard("menu.main")
+            await call.hang_up()
+        assert (await recorded(moved, "+5519987650030")).protocol
+        async with house.sessions() as before, moved.sessions() as after:
+            names = [list(await session.scalars(select(Neighbourhood.name))) for session in (before, after)]
+        assert names[0] == names[1]
+
+    asyncio.run(story())
+    stop_house(moved)
+    assert time.monotonic() - began < 120
 
 
 def test_nothing_is_left_when_prosa_itself_is_killed(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -16,7 +16,10 @@ from tests.conftest import free_port
 from ura.imports import ImportKind
 from ura.settings import ROOT, Settings
 
-COMMANDS = ["run", "call", "doctor", "simulate", "flow", "db", "prompts", "voices", "demo", "user", "import", "calls"]
+COMMANDS = [
+    "run", "call", "doctor", "simulate", "flow", "backup", "restore", "db", "prompts", "voices", "demo", "user",
+    "import", "calls",
+]  # fmt: skip
 
 
 def prosa(*arguments: str, state: Path, text: str = "", **settings: str) -> Result:
