@@ -24,7 +24,7 @@ from ura.models import Event
 
 log = structlog.get_logger(__name__)
 
-POLL_EVERY_S = 0.25
+POLL_EVERY_S = 0.1
 FIGURES_EVERY_S = 1.0
 LOOKED_AT_FOR_S = 30.0  # after the last page was built or the last browser left
 KEPT_MESSAGES = 400

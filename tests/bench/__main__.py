@@ -26,7 +26,7 @@ from typing import Any
 from prosa import asterisk
 from prosa.run import Steps
 from prosa.setup import prepare
-from tests.bench import diagnosis, lookups, people, postgres, stalled_erp, ticket_lists
+from tests.bench import diagnosis, lookups, people, postgres, rush, stalled_erp, ticket_lists
 from tests.bench.figures import Figure, table
 from tests.bench.measure import percentile
 from tests.bench.same_menus import native_lines
@@ -36,7 +36,7 @@ from ura.settings import ROOT, Settings
 
 # Part → about how many minutes it takes.
 BESIDE_NATIVE = {"cost": 3.5, "latency": 7.0, "sustained": 11.0, "knee": 8.0}
-ALONE = {"lookups": 2.0, "people": 4.0, "ticket_lists": 2.0, "diagnosis": 0.5, "stalled_erp": 10.0}
+ALONE = {"lookups": 2.0, "people": 4.0, "ticket_lists": 2.0, "rush": 9.0, "diagnosis": 0.5, "stalled_erp": 10.0}
 PARTS = BESIDE_NATIVE | ALONE
 PER_SECOND = 10
 
@@ -175,10 +175,15 @@ def _alone(folder: Path, *, quick: bool) -> dict[str, Callable[[], list[Figure]]
         with postgres.running() as url:
             return found + measure(folder / f"{name}-postgresql", quick=quick, say=say, database_url=url)
 
+    def in_a_rush() -> list[Figure]:
+        with postgres.running() as url:
+            return rush.measure(folder / "rush", quick=quick, say=say, database_url=url)
+
     return {
         "lookups": lambda: on_both(lookups.measure, "lookups"),
         "people": lambda: on_both(people.measure, "people"),
         "ticket_lists": lambda: on_both(ticket_lists.measure, "ticket-lists"),
+        "rush": in_a_rush,
         "diagnosis": lambda: diagnosis.measure(folder / "diagnosis", quick=quick, say=say),
         "stalled_erp": lambda: stalled_erp.measure(folder / "stalled", quick=quick, say=say),
     }
