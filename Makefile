@@ -8,7 +8,7 @@ GATE := ura/flows/*,ura/ticket*.py,ura/sla*.py,ura/speech.py,agi/*
 # Its tests: only they are measured, which takes them twice the time.
 GATE_TESTS := tests/agi tests/scenarios tests/ura/flows $(wildcard tests/ura/test_ticket*.py tests/ura/test_sla*.py) tests/ura/test_speech.py
 
-.PHONY: run test lint bench client clean
+.PHONY: run test lint bench fuzz client clean
 
 run:
 	@scripts/bootstrap.sh run
@@ -41,6 +41,10 @@ lint:
 bench:
 	@scripts/bootstrap.sh test
 	$(BIN)/python -m tests.bench
+
+fuzz:
+	@scripts/bootstrap.sh test
+	$(BIN)/python -m tests.fuzz --cases 10000
 
 client:
 	@scripts/bootstrap.sh test

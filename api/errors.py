@@ -8,6 +8,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -113,7 +114,17 @@ async def _http(request: Request, error: Exception) -> Response:
         404: "There is nothing here. /api/v1/openapi.json lists every address.",
         405: "This address does not answer that method. /api/v1/openapi.json lists what it answers.",
     }.get(error.status_code, str(error.detail))
-    return _answer(request, error.status_code, code, detail, headers=dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_methods_at(request))
+    return _answer(request, error.status_code, code, detail, headers=headers)
+
+
+def _methods_at(request: Request) -> list[str]:
+    """Of all routes with the path that was asked: Starlette names those of the first one alone (RFC 9110, 15.5.6)."""
+    routes = [each for each in iter_route_contexts(request.app.routes) if each.methods]
+    path = next(each.path for each in routes if each.path_regex.match(request.url.path))
+    return sorted({method for each in routes if each.path == path for method in each.methods or ()})
 
 
 async def _no_such_value(request: Request, _error: Exception) -> Response:

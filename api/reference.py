@@ -96,6 +96,8 @@ def _finish_operation(document: Schema, operation: Schema, permission: str) -> N
     for status, answer in operation["responses"].items():
         if answer["description"] == UNTOLD:
             answer["description"] = HTTPStatus(int(status)).phrase
+        if PROBLEM in answer.get("content", {}):
+            answer["content"].pop("application/json", None)  # which FastAPI puts in beside it
         for kind, media in answer.get("content", {}).items():
             if kind == PROBLEM:
                 media["example"] = _problem(int(status))

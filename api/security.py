@@ -44,7 +44,7 @@ def is_foreign(method: str, headers: Headers) -> bool:
 
     1. reading is never foreign; 2. browsers say where a request comes from in `Sec-Fetch-Site`, and a page cannot
     forge it: only `same-origin` and `none` (typed by the person) pass; 3. older browsers send `Origin`, which must
-    name the host that was asked; 4. neither header: a program; it has no business with a cookie.
+    name the host that was asked; 4. neither header: a program; it sends a token, or has no business with a log-in.
     """
     if method in _SAFE:
         return False
@@ -54,7 +54,8 @@ def is_foreign(method: str, headers: Headers) -> bool:
     origin = headers.get("origin")
     if origin is not None:
         return urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
-    return "cookie" in headers
+    by_token = headers.get("authorization", "").lower().startswith("bearer ")
+    return not by_token and SESSION_COOKIE in headers.get("cookie", "")
 
 
 def came_by_https(scope_scheme: str, headers: Headers) -> bool:

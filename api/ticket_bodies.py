@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field, RootModel
+from pydantic import BaseModel, Field, RootModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.schemas import Words
+from api.schemas import Moment, Words
 from ura import ticket_rules, users
 from ura.errors import BadInput
 from ura.ticket_rules import Move, WaitFor
@@ -36,7 +36,7 @@ class ToL2Body(_Body):
 
     type: Literal["to_l2"]
     report: MaybeText = Field(default="", description="Empty: the one that the ticket has.")
-    told_deadline_at: AwareDatetime | None = Field(
+    told_deadline_at: Moment | None = Field(
         default=None, description="To come, and not after `due_at`. Left out: the one that the ticket has."
     )
     form: Form = Field(default_factory=dict)

@@ -173,16 +173,17 @@ if [ -n "$SOFTPHONE" ]; then
   fi
 fi
 
-# What makes the API's client (scripts/make-client.sh).
+# What makes the API's client (scripts/make-client.sh), and what asks it at random (tests/fuzz.py).
 if [ "$WHAT" = test ]; then
-  stamp=$(sha256sum <requirements/client.txt)
-  if [ "$(cat "$VENV/client/.set-up" 2>/dev/null)" != "$stamp" ]; then
-    say "installing what makes the API's client"
-    quietly $VENV/bin/uv venv -q --clear --python $VENV/bin/python $VENV/client || die "uv could not make $VENV/client"
-    quietly $VENV/bin/uv pip install -q --python $VENV/client/bin/python --require-hashes -r requirements/client.txt \
-      || die "requirements/client.txt could not be installed. Is there a way to a package index?"
-    echo "$stamp" >"$VENV/client/.set-up"
-  fi
+  for name in client fuzz; do
+    stamp=$(sha256sum <requirements/$name.txt)
+    [ "$(cat "$VENV/$name/.set-up" 2>/dev/null)" != "$stamp" ] || continue
+    say "installing requirements/$name.txt"
+    quietly $VENV/bin/uv venv -q --clear --python $VENV/bin/python "$VENV/$name" || die "uv could not make $VENV/$name"
+    quietly $VENV/bin/uv pip install -q --python "$VENV/$name/bin/python" --require-hashes -r requirements/$name.txt \
+      || die "requirements/$name.txt could not be installed. Is there a way to a package index?"
+    echo "$stamp" >"$VENV/$name/.set-up"
+  done
 fi
 
 # --- programs -------------------------------------------------------------------------------------------------------

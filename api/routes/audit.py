@@ -7,8 +7,7 @@ from fastapi import APIRouter, Query
 
 from api.deps import AuditReader, SessionDep
 from api.errors import described
-from api.routes.calls import zoned
-from api.schemas import Answer, Cursor, Limit, Listed
+from api.schemas import Answer, Cursor, Limit, Listed, Moment
 from ura import access_log, audit
 from ura.access_log import AccessFilter
 from ura.audit import AuditFilter
@@ -17,8 +16,8 @@ from ura.models import AccessHow, RecordKind
 router = APIRouter(tags=["audit"])
 
 Words = Annotated[str, Query(max_length=120)]
-Since = Annotated[datetime | None, Query(alias="from", description="With a time zone; inclusive.")]
-Before = Annotated[datetime | None, Query(alias="to", description="With a time zone; exclusive.")]
+Since = Annotated[Moment | None, Query(alias="from", description="With a time zone; inclusive.")]
+Before = Annotated[Moment | None, Query(alias="to", description="With a time zone; exclusive.")]
 
 
 class AuditAnswer(Answer):
@@ -52,9 +51,7 @@ async def list_audit(
     limit: Limit = 50,
 ) -> Listed[AuditAnswer]:
     """Lines are only ever added."""
-    wanted = AuditFilter(
-        actor=actor, action=action, subject=subject, since=zoned(since, "from"), before=zoned(before, "to")
-    )
+    wanted = AuditFilter(actor=actor, action=action, subject=subject, since=since, before=before)
     page = await audit.list_entries(session, filters=wanted, cursor=cursor, limit=limit)
     return Listed(items=[AuditAnswer.model_validate(row) for row in page.items], next_cursor=page.next_cursor)
 
@@ -78,8 +75,8 @@ async def list_accesses(
         kind=kind,
         record_id=record_id,
         how=how,
-        since=zoned(since, "from"),
-        before=zoned(before, "to"),
+        since=since,
+        before=before,
     )
     page = await access_log.list_accesses(session, filters=wanted, cursor=cursor, limit=limit)
     return Listed(items=[AccessAnswer.model_validate(row) for row in page.items], next_cursor=page.next_cursor)

@@ -1,6 +1,6 @@
 """Calls, and the path of each through its flow."""
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -9,7 +9,7 @@ from api.call_views import CallView, Stage, address_for, phone_for, stage_of, te
 from api.deps import CallReader, SessionDep, WiredDep
 from api.errors import Forbidden, described
 from api.records import opened
-from api.schemas import Answer, Cursor, Limit, Listed
+from api.schemas import Answer, Cursor, Limit, Listed, Moment
 from ura import aftermath, calls, phones, summaries
 from ura.aftermath import Aftermath
 from ura.calls import CallFilter
@@ -170,8 +170,8 @@ async def list_calls(
     outcome: Outcome | None = None,
     door: Door | None = None,
     live: Annotated[bool | None, Query(description="true: in progress, false: ended.")] = None,
-    opened_from: Annotated[datetime | None, Query(alias="from", description="With a time zone; inclusive.")] = None,
-    opened_before: Annotated[datetime | None, Query(alias="to", description="With a time zone; exclusive.")] = None,
+    opened_from: Annotated[Moment | None, Query(alias="from", description="With a time zone; inclusive.")] = None,
+    opened_before: Annotated[Moment | None, Query(alias="to", description="With a time zone; exclusive.")] = None,
     cursor: Cursor = "",
     limit: Limit = 50,
 ) -> Listed[CallSummary]:
@@ -182,8 +182,8 @@ async def list_calls(
         outcome=outcome,
         door=door,
         live=live,
-        opened_from=zoned(opened_from, "from"),
-        opened_before=zoned(opened_before, "to"),
+        opened_from=opened_from,
+        opened_before=opened_before,
     )
     page = await calls.list_calls(session, filters=wanted, cursor=cursor, limit=limit)
     return Listed(items=[_summary(actor, call) for call in page.items], next_cursor=page.next_cursor)
@@ -213,12 +213,6 @@ def searched_phone(actor: Actor, written: str) -> str:
     if not found:
         raise BadInput("This is no telephone number. Write it with its area code, as 11933330002.")
     return found
-
-
-def zoned(moment: datetime | None, name: str) -> datetime | None:
-    if moment is not None and moment.tzinfo is None:
-        raise BadInput(f"`{name}` needs a time zone: write 2026-11-22T08:00:00-03:00 or end it with Z.")
-    return moment.astimezone(UTC) if moment else None
 
 
 def _left(actor: Actor, left: Aftermath) -> dict[str, Any]:

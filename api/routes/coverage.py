@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from api.deps import CoverageReader, PlanReader, SessionDep, WiredDep
 from api.errors import described
-from api.schemas import Answer
+from api.schemas import Answer, Day
 from ura import coverage
 from ura.errors import BadInput
 from ura.models import Audience, Coverage
@@ -112,6 +112,6 @@ async def list_offers(
 async def list_plans(
     _actor: PlanReader,
     session: SessionDep,
-    on: Annotated[date | None, Query(description="Only those sold on this day.")] = None,
+    on: Annotated[Day | None, Query(description="Only those sold on this day.")] = None,
 ) -> list[PlanAnswer]:
     return [PlanAnswer.model_validate(plan) for plan in await coverage.list_plans(session, today=on)]

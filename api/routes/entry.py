@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Path, status
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool, StrictInt
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.call_views import phone_for
@@ -21,7 +21,7 @@ from ura.users import Actor
 router = APIRouter(tags=["entry"], route_class=Once)
 
 MOST_MINUTES = 24 * 60
-Minutes = Annotated[int, Field(ge=1, le=MOST_MINUTES)]
+Minutes = Annotated[StrictInt, Field(ge=1, le=MOST_MINUTES)]
 
 
 class PriorityAnswer(Answer):
@@ -76,7 +76,7 @@ class NewEmergency(BaseModel):
     text: str = Field(
         default="", max_length=emergency.LONGEST_TEXT, description="What callers hear; empty for the shipped sentence."
     )
-    to_person: bool = Field(default=False, description="After it to a person; else on to the menu.")
+    to_person: StrictBool = Field(default=False, description="After it to a person; else on to the menu.")
     minutes: Minutes | None = Field(default=None, description="PROSA_EMERGENCY_MINUTES when missing.")
     model_config = {"extra": "forbid", "json_schema_extra": {"example": {"text": "", "to_person": False}}}
 

@@ -14,8 +14,8 @@ from api.call_views import text_for
 from api.csv import MEDIA_TYPE, Column
 from api.deps import CallbackReader, CallReader, LeadReader, ReportReader, SessionDep, TicketReader, Wired, WiredDep
 from api.errors import described
-from api.routes.calls import zoned
 from api.routes.reports import FirstDay, LastDay, Version, period
+from api.schemas import Moment
 from ura import audit, calls, leads, queues, reports, summaries, ticket_rules, tickets
 from ura.calls import CallFilter
 from ura.leads import LeadFilter
@@ -28,8 +28,8 @@ from ura.users import Actor, Permission
 
 router = APIRouter()  # before the nouns' own: their `/{id}` would take `export.csv` for one
 
-From = Annotated[datetime | None, Query(alias="from", description="With a time zone; inclusive.")]
-Before = Annotated[datetime | None, Query(alias="to", description="With a time zone; exclusive.")]
+From = Annotated[Moment | None, Query(alias="from", description="With a time zone; inclusive.")]
+Before = Annotated[Moment | None, Query(alias="to", description="With a time zone; exclusive.")]
 EXAMPLE = "Aberto em;Protocolo;Telefone\r\n23/11/2026 12:00;263 260 000 174;(11) 93333-0002\r\n"
 A_FILE: dict[int | str, dict[str, Any]] = {
     200: {
@@ -62,9 +62,7 @@ async def export_calls(
     opened_from: From = None,
     opened_before: Before = None,
 ) -> StreamingResponse:
-    wanted = CallFilter(
-        outcome=outcome, opened_from=zoned(opened_from, "from"), opened_before=zoned(opened_before, "to")
-    )
+    wanted = CallFilter(outcome=outcome, opened_from=opened_from, opened_before=opened_before)
     see = _sees(actor)
     columns: list[Column[Call]] = [
         Column("opened_at", lambda call: call.opened_at),
@@ -111,8 +109,8 @@ async def export_tickets(
         status=status,
         tier=tier,
         queue=queue,
-        opened_from=zoned(opened_from, "from"),
-        opened_before=zoned(opened_before, "to"),
+        opened_from=opened_from,
+        opened_before=opened_before,
     )
     see = _sees(actor)
     columns: list[Column[Ticket]] = [
@@ -151,9 +149,7 @@ async def export_leads(
     created_from: From = None,
     created_before: Before = None,
 ) -> StreamingResponse:
-    wanted = LeadFilter(
-        status=status, created_from=zoned(created_from, "from"), created_before=zoned(created_before, "to")
-    )
+    wanted = LeadFilter(status=status, created_from=created_from, created_before=created_before)
     see = _sees(actor)
     columns: list[Column[LeadLine]] = [
         Column("created_at", lambda one: one.lead.created_at),

@@ -1,10 +1,11 @@
 """When somebody answers: the hours of each timetable, and the days that only a town keeps."""
 
+import re
 from datetime import date, datetime, time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field, StrictInt, WithJsonSchema
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import etags
@@ -12,7 +13,7 @@ from api.deps import HoursReader, HoursWriter, SessionDep, WiredDep
 from api.errors import described
 from api.etags import IfMatch, tagged
 from api.idempotency import Once
-from api.schemas import Answer
+from api.schemas import Answer, Day
 from ura import audit, timetables
 from ura.queues import Span
 from ura.timetables import Hours
@@ -25,17 +26,21 @@ Timetable = Annotated[str, Query(max_length=64, description="The branch that kee
 Name = Annotated[str, Path(max_length=64)]
 
 
-def _local(moment: time) -> time:
-    if moment.tzinfo is not None:
-        raise ValueError("hours are local: send no time zone")
-    return moment
+LOCAL_TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"
 
 
-LocalTime = Annotated[time, AfterValidator(_local)]
+def _local(moment: Any) -> Any:
+    if isinstance(moment, time) or (isinstance(moment, str) and re.fullmatch(LOCAL_TIME, moment)):
+        return moment
+    raise ValueError("hours are local: send HH:MM or HH:MM:SS, no time zone")
+
+
+# JSON Schema's own `format: time` wants a time zone (RFC 3339).
+LocalTime = Annotated[time, BeforeValidator(_local), WithJsonSchema({"type": "string", "pattern": LOCAL_TIME})]
 
 
 class SpanBody(BaseModel):
-    weekday: int = Field(ge=0, le=6, description="0 is Monday.")
+    weekday: StrictInt = Field(ge=0, le=6, description="0 is Monday.")
     opens: LocalTime
     closes: LocalTime
     model_config = {"extra": "forbid", "from_attributes": True}
@@ -62,7 +67,7 @@ class HolidayAnswer(Answer):
 
 
 class NewHoliday(BaseModel):
-    on_day: date
+    on_day: Day
     name: str = Field(min_length=1, max_length=timetables.LONGEST_NAME)
     timetable: str = Field(default="", max_length=64)
     model_config = {
@@ -104,7 +109,7 @@ async def list_holidays(
     _actor: HoursReader,
     session: SessionDep,
     things: WiredDep,
-    first: Annotated[date | None, Query(description="From this day on; today when left out.")] = None,
+    first: Annotated[Day | None, Query(description="From this day on; today when left out.")] = None,
 ) -> list[HolidayAnswer]:
     found = await timetables.list_holidays(session, first=first or datetime.now(things.settings.zone).date())
     return [HolidayAnswer.model_validate(holiday) for holiday in found]
@@ -118,7 +123,7 @@ async def add_holiday(actor: HoursWriter, session: SessionDep, wanted: NewHolida
 
 @router.delete("/holidays/{on_day}", summary="Open on that day again", responses=described(404))
 async def remove_holiday(
-    actor: HoursWriter, session: SessionDep, on_day: date, timetable: Timetable = ""
+    actor: HoursWriter, session: SessionDep, on_day: Day, timetable: Timetable = ""
 ) -> HolidayAnswer:
     """The answer is what was removed."""
     return await remove(session, actor, on_day, timetable)

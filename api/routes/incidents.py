@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.deps import OutageReader, OutageWriter, SessionDep, TicketWriter, Wired, WiredDep
@@ -12,7 +12,7 @@ from api.errors import described
 from api.idempotency import Once, id_for
 from api.routes.outages import PLACE, Touched, TouchedAnswer
 from api.routes.tickets import KeyReused
-from api.schemas import Answer, Cursor, IdempotencyKey, Limit, Listed, Uuid, Words
+from api.schemas import Answer, Cursor, IdempotencyKey, Limit, Listed, Moment, Uuid, Words
 from ura import audit, events, incident_tickets, incidents, outages, phones, tickets
 from ura.erp import SendChannel
 from ura.errors import BadInput
@@ -22,13 +22,13 @@ from ura.users import Actor
 
 router = APIRouter(prefix="/incidents", tags=["incidents"], route_class=Once)
 Told = Annotated[Words, Field(max_length=200, description="What people are told of it. No name, no number.")]
-Estimate = Annotated[AwareDatetime | None, Field(description="The estimate that callers hear; null: there is none.")]
+Estimate = Annotated[Moment | None, Field(description="The estimate that callers hear; null: there is none.")]
 
 
 class NewIncident(BaseModel):
     cause: Cause
     touches: list[Touched] = Field(min_length=1, max_length=outages.MOST_SCOPES)
-    started_at: AwareDatetime | None = Field(default=None, description="Now when left out.")
+    started_at: Moment | None = Field(default=None, description="Now when left out.")
     ends_at: Estimate = None
     text: Told = ""
     note: Words = Field(default="", max_length=500, description="For attendants; never spoken.")

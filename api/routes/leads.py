@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import etags
@@ -12,8 +12,8 @@ from api.call_views import phone_for
 from api.deps import LeadReader, LeadWriter, SessionDep
 from api.errors import described
 from api.etags import IfMatch, tagged
-from api.routes.calls import searched_phone, zoned
-from api.schemas import Answer, Cursor, Limit, Listed
+from api.routes.calls import searched_phone
+from api.schemas import Answer, Cursor, Limit, Listed, Moment
 from ura import audit, funnel, leads, users
 from ura.errors import BadInput
 from ura.funnel import LeadChange
@@ -49,7 +49,7 @@ class LeadPatch(BaseModel):
 
     status: LeadStatus | None = None
     owner: str | None = Field(None, max_length=120, description="A user's e-mail; empty: nobody's.")
-    next_action_at: AwareDatetime | None = Field(None, description="A moment to come, with a time zone.")
+    next_action_at: Moment | None = Field(None, description="A moment to come, with a time zone.")
     source: LeadSource | None = None
     source_ref: str | None = Field(None, max_length=80, description="The number dialled, or which partner.")
     lost_reason: LostReason | None = Field(None, description="Goes with `lost`.")
@@ -76,8 +76,8 @@ async def list_leads(
     due: Annotated[
         bool, Query(description="Only those whose next action is due, the longest due first; else all, newest first.")
     ] = False,
-    created_from: Annotated[datetime | None, Query(alias="from", description="With a time zone; inclusive.")] = None,
-    created_before: Annotated[datetime | None, Query(alias="to", description="With a time zone; exclusive.")] = None,
+    created_from: Annotated[Moment | None, Query(alias="from", description="With a time zone; inclusive.")] = None,
+    created_before: Annotated[Moment | None, Query(alias="to", description="With a time zone; exclusive.")] = None,
     cursor: Cursor = "",
     limit: Limit = 50,
 ) -> Listed[LeadAnswer]:
@@ -89,8 +89,8 @@ async def list_leads(
         owner=owner,
         source=source,
         due_at=datetime.now(UTC) if due else None,
-        created_from=zoned(created_from, "from"),
-        created_before=zoned(created_before, "to"),
+        created_from=created_from,
+        created_before=created_before,
     )
     page = await leads.list_leads(session, filters=wanted, cursor=cursor, limit=limit)
     return Listed(items=[_answer(actor, lead) for lead in page.items], next_cursor=page.next_cursor)

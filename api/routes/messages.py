@@ -12,7 +12,7 @@ from api.deps import MessageReader, MessageWriter, SessionDep, Wired, WiredDep
 from api.errors import Forbidden, described
 from api.idempotency import Once
 from api.routes.calls import MessageAnswer, searched_phone
-from api.schemas import Answer, Cursor, Limit, Listed
+from api.schemas import Answer, Cursor, Day, Limit, Listed
 from ura import audit, opt_outs, outbox
 from ura.erp import SendChannel
 from ura.errors import BadInput
@@ -72,7 +72,7 @@ async def list_messages(
     kind: Annotated[str, Query(max_length=40)] = "",
     call_id: Annotated[str, Query(max_length=32)] = "",
     address: SearchedAddress = "",
-    on: Annotated[date | None, Query(description="Only those that came about on this day, as days are here.")] = None,
+    on: Annotated[Day | None, Query(description="Only those that came about on this day, as days are here.")] = None,
     cursor: Cursor = "",
     limit: Limit = 50,
 ) -> Listed[MessageSummary]:

@@ -4,15 +4,14 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime, BaseModel, Field, RootModel
+from pydantic import BaseModel, Field, RootModel, StrictBool, StrictInt
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.deps import SessionDep, TicketReader, TicketSetter, TicketWriter, Wired, WiredDep
 from api.errors import described
 from api.etags import IfMatch
 from api.idempotency import Once, id_for
-from api.routes.calls import zoned
-from api.schemas import Answer, Cursor, IdempotencyKey, Limit, Listed, Uuid, Words
+from api.schemas import Answer, Cursor, IdempotencyKey, Limit, Listed, Moment, Uuid, Words
 from api.versions import check_match, put_etag
 from ura import audit, erp_requests, technicians, tickets, users, visits
 from ura.errors import BadInput
@@ -36,7 +35,7 @@ class NewOrder(BaseModel):
     ticket_id: Uuid
     kind: VisitKind = VisitKind.VISIT
     technician: Email
-    starts_at: AwareDatetime = Field(description="The beginning of a free slot: see /api/v1/orders/slots.")
+    starts_at: Moment = Field(description="The beginning of a free slot: see /api/v1/orders/slots.")
     address: Words = Field(default="", max_length=200, description="Where to go.")
     note: Text = Field(default="", description="What the technician should know.")
     model_config = {
@@ -66,7 +65,7 @@ class PutOffOrder(_Move):
     """To another slot. A customer may do so only so often, and some hours before; the provider says why."""
 
     type: Literal["put_off"]
-    starts_at: AwareDatetime = Field(description="The beginning of a free slot.")
+    starts_at: Moment = Field(description="The beginning of a free slot.")
     technician: str = Field(default="", max_length=120, description="A user's e-mail; empty: the same.")
     asked_by: AskedBy = AskedBy.CUSTOMER
     reason: Text = Field(default="", description="Why; the provider always says so.")
@@ -138,10 +137,10 @@ class TechnicianAnswer(Answer):
 
 class NewTechnician(BaseModel):
     timetable: str = Field(max_length=64, description="In whose hours this technician visits: see /api/v1/hours.")
-    slot_min: int = Field(
+    slot_min: StrictInt = Field(
         default=120, ge=technicians.SLOT_MIN, le=technicians.SLOT_MAX, description="Minutes of a visit."
     )
-    active: bool = Field(default=True, description="Whether slots are given.")
+    active: StrictBool = Field(default=True, description="Whether slots are given.")
     model_config = {"extra": "forbid", "json_schema_extra": {"example": {"timetable": "comercial", "slot_min": 120}}}
 
 
@@ -154,9 +153,9 @@ async def list_orders(
     technician: Annotated[str, Query(max_length=120)] = "",
     ticket_id: Annotated[str, Query(max_length=32)] = "",
     starts_from: Annotated[
-        datetime | None, Query(alias="from", description="With a time zone; inclusive. With it the soonest come first.")
+        Moment | None, Query(alias="from", description="With a time zone; inclusive. With it the soonest come first.")
     ] = None,
-    starts_before: Annotated[datetime | None, Query(alias="to", description="With a time zone; exclusive.")] = None,
+    starts_before: Annotated[Moment | None, Query(alias="to", description="With a time zone; exclusive.")] = None,
     cursor: Cursor = "",
     limit: Limit = 50,
 ) -> Listed[OrderAnswer]:
@@ -165,8 +164,8 @@ async def list_orders(
         kind=kind,
         technician_id=(await users.get_user(session, email=technician)).id if technician else None,
         ticket_id=ticket_id,
-        starts_from=zoned(starts_from, "from"),
-        starts_before=zoned(starts_before, "to"),
+        starts_from=starts_from,
+        starts_before=starts_before,
     )
     page = await visits.list_visits(session, filters=wanted, cursor=cursor, limit=limit)
     return Listed(items=await answers(session, actor, list(page.items)), next_cursor=page.next_cursor)
@@ -178,7 +177,7 @@ async def list_slots(
     session: SessionDep,
     things: WiredDep,
     technician: Annotated[str, Query(max_length=120)] = "",
-    begins: Annotated[datetime | None, Query(alias="from", description="With a time zone; else now.")] = None,
+    begins: Annotated[Moment | None, Query(alias="from", description="With a time zone; else now.")] = None,
     days: Annotated[int, Query(ge=1, le=technicians.MOST_DAYS, description="How many days to look at.")] = 7,
 ) -> list[SlotAnswer]:
     """Free slots of those who make visits, the soonest first."""
@@ -186,7 +185,7 @@ async def list_slots(
         session,
         now=datetime.now(UTC),
         where=calendar(things),
-        not_before=zoned(begins, "from"),
+        not_before=begins,
         days=days,
         technician_id=(await users.get_user(session, email=technician)).id if technician else None,
     )

@@ -12,8 +12,7 @@ from api.deps import OutageReader, OutageWriter, SessionDep, WiredDep
 from api.errors import described
 from api.etags import IfMatch, tagged
 from api.idempotency import Once, id_for
-from api.routes.calls import zoned
-from api.schemas import Answer, Cursor, IdempotencyKey, Limit, Listed
+from api.schemas import Answer, Cursor, IdempotencyKey, Limit, Listed, Moment
 from ura import audit, events, incidents, outages
 from ura.gateways import open_channels, phone_channel
 from ura.models import Cause, Outage
@@ -43,8 +42,8 @@ class Touched(BaseModel):
 class NewOutage(BaseModel):
     cause: Cause
     touches: list[Touched] = Field(min_length=1, max_length=outages.MOST_SCOPES)
-    started_at: datetime | None = Field(default=None, description="With a time zone; now when left out.")
-    ends_at: datetime | None = Field(default=None, description="The estimate that callers hear, with a time zone.")
+    started_at: Moment | None = Field(default=None, description="With a time zone; now when left out.")
+    ends_at: Moment | None = Field(default=None, description="The estimate that callers hear, with a time zone.")
     note: str = Field(default="", max_length=500, description="For attendants; never spoken.")
     model_config = {
         "extra": "forbid",
@@ -59,7 +58,7 @@ class ChangedOutage(BaseModel):
 
     cause: Cause
     touches: list[Touched] | None = Field(default=None, min_length=1, max_length=outages.MOST_SCOPES)
-    ends_at: datetime | None = Field(default=None, description="The estimate that callers hear; null: none.")
+    ends_at: Moment | None = Field(default=None, description="The estimate that callers hear; null: none.")
     note: str = Field(default="", max_length=500)
     model_config = {
         "extra": "forbid",
@@ -116,8 +115,8 @@ async def open_outage(
         session,
         cause=wanted.cause,
         scopes=[touched.scope() for touched in wanted.touches],
-        started_at=zoned(wanted.started_at, "started_at") or now,
-        ends_at=zoned(wanted.ends_at, "ends_at"),
+        started_at=wanted.started_at or now,
+        ends_at=wanted.ends_at,
         note=wanted.note,
         opened_by=actor.name,
         now=now,
@@ -144,7 +143,7 @@ async def change_outage(
         session,
         outage,
         cause=wanted.cause,
-        ends_at=zoned(wanted.ends_at, "ends_at"),
+        ends_at=wanted.ends_at,
         note=wanted.note,
         scopes=None if wanted.touches is None else [touched.scope() for touched in wanted.touches],
     )

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictInt
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import etags
@@ -31,8 +31,8 @@ class QueueAnswer(Answer):
 class QueuePatch(BaseModel):
     """What is left out stays as it is."""
 
-    max_wait_s: int | None = Field(None, ge=SHORTEST_WAIT_S, le=LONGEST_WAIT_S, description="Seconds.")
-    callers_per_attendant: int | None = Field(None, ge=0, le=1000, description="0: any number.")
+    max_wait_s: StrictInt | None = Field(None, ge=SHORTEST_WAIT_S, le=LONGEST_WAIT_S, description="Seconds.")
+    callers_per_attendant: StrictInt | None = Field(None, ge=0, le=1000, description="0: any number.")
     model_config = {"extra": "forbid", "json_schema_extra": {"example": {"max_wait_s": 240}}}
 
 

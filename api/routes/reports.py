@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from api.deps import ReportReader, SessionDep, WiredDep
 from api.errors import described
-from api.schemas import Answer
+from api.schemas import Answer, Day
 from ura import reports
 from ura.errors import BadInput
 
@@ -43,8 +43,8 @@ class FlowReport(Answer):
     nodes: list[NodeFiguresAnswer]
 
 
-FirstDay = Annotated[date | None, Query(description="The first day, local; seven days up to the last.")]
-LastDay = Annotated[date | None, Query(description="The last day, itself included; today when left out.")]
+FirstDay = Annotated[Day | None, Query(description="The first day, local; seven days up to the last.")]
+LastDay = Annotated[Day | None, Query(description="The last day, itself included; today when left out.")]
 Version = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Left out: the newest that had calls then.")]
 
 

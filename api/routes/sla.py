@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Response
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import BaseModel, Field, JsonValue, StrictBool, StrictFloat, StrictInt
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import etags
@@ -50,12 +50,12 @@ class NewSlaPolicy(BaseModel):
     tier: Tier | Literal[""] = Field(default="", description="Empty: any.")
     category: Words = Field(default="", max_length=64, description="Empty: any.")
     segment: Words = Field(default="", max_length=sla_policies.LONGEST_SEGMENT, description="Empty: any.")
-    hours: float = Field(ge=0, le=sla_policies.LONGEST_H, allow_inf_nan=False)
+    hours: StrictFloat = Field(ge=0, le=sla_policies.LONGEST_H, allow_inf_nan=False)
     counted_by: CountedBy = CountedBy.QUEUE
     timetable: Words = Field(default="", max_length=64, description="The one that counts, when `counted_by` says so.")
-    warn_hours: float | None = Field(default=None, ge=0, le=sla_policies.LONGEST_H, allow_inf_nan=False)
-    warn_percent: int | None = Field(default=None, ge=0, le=100)
-    pausable: bool = True
+    warn_hours: StrictFloat | None = Field(default=None, ge=0, le=sla_policies.LONGEST_H, allow_inf_nan=False)
+    warn_percent: StrictInt | None = Field(default=None, ge=0, le=100)
+    pausable: StrictBool = True
     model_config = {"extra": "forbid", "json_schema_extra": {"example": EXAMPLE}}
 
 

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool
 
 from api.deps import SessionDep, TicketReader, TicketSetter
 from api.errors import described
@@ -24,9 +24,9 @@ class FormField(BaseModel):
     key: str = Field(max_length=64, description="Its name in `form`: small letters, digits and _.")
     title: Words = Field(max_length=ticket_forms.LONGEST_TITLE)
     kind: FieldKind = Field(description="What an answer is.")
-    required: bool = Field(default=False, description="No ticket is opened here, or goes to L2, without an answer.")
+    required: StrictBool = Field(default=False, description="No ticket is opened or goes to L2 without an answer.")
     choices: list[Words] = Field(default_factory=list, description="Of a choice: what it is among.")
-    personal: bool = Field(default=False, description="L3 does not see the answer.")
+    personal: StrictBool = Field(default=False, description="L3 does not see the answer.")
     model_config = {"extra": "forbid", "from_attributes": True}
 
 
@@ -46,7 +46,7 @@ class NewCategory(BaseModel):
     first_tier: Tier = Tier.L1
     queue: Words = Field(default=ticket_categories.FIRST_QUEUE, max_length=64)
     form: list[FormField] = Field(default_factory=list, max_length=ticket_forms.MOST_FIELDS)
-    active: bool = Field(default=True, description="One that is not opens no more tickets; those it has keep it.")
+    active: StrictBool = Field(default=True, description="One that is not opens no more tickets; those it has keep it.")
     model_config = {
         "extra": "forbid",
         "json_schema_extra": {

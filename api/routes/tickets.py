@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import ticket_views
@@ -16,8 +16,8 @@ from api.errors import described
 from api.etags import IfMatch
 from api.idempotency import Once, id_for
 from api.records import opened
-from api.routes.calls import searched_phone, zoned
-from api.schemas import Answer, Cursor, IdempotencyKey, Limit, Listed, Uuid, Words
+from api.routes.calls import searched_phone
+from api.schemas import Answer, Cursor, IdempotencyKey, Limit, Listed, Moment, Uuid, Words
 from api.ticket_bodies import MoveBody
 from api.ticket_views import TicketAnswer, TicketDetail, TicketEventAnswer
 from api.versions import check_match, put_etag
@@ -58,7 +58,7 @@ class NewTicket(BaseModel):
     segment: Words = Field(default="", max_length=16, description="Of the contract, as the provider's system calls it.")
     form: dict[str, Any] = Field(default_factory=dict, description="Answers to the category's own questions, by key.")
     report: Words = Field(default="", max_length=5000, description="What the customer said, and what you saw.")
-    told_deadline_at: AwareDatetime | None = Field(default=None, description="The deadline that the customer was told.")
+    told_deadline_at: Moment | None = Field(default=None, description="The deadline that the customer was told.")
     model_config = {
         "extra": "forbid",
         "json_schema_extra": {
@@ -69,7 +69,7 @@ class NewTicket(BaseModel):
 
 class Remark(BaseModel):
     text: Words = Field(min_length=1, max_length=5000)
-    internal: bool = Field(default=False, description="For colleagues only; what L3 writes always is.")
+    internal: StrictBool = Field(default=False, description="For colleagues only; what L3 writes always is.")
     model_config = {"extra": "forbid", "json_schema_extra": {"example": {"text": "Luz vermelha na ONU"}}}
 
 
@@ -107,10 +107,10 @@ async def list_tickets(
     protocol: Annotated[str, Query(pattern=r"^(\d{5,12})?$")] = "",  # five digits are a day
     call_id: Annotated[str, Query(max_length=32)] = "",
     due_before: Annotated[
-        datetime | None, Query(description="With a time zone: only those not closed, the longest due first.")
+        Moment | None, Query(description="With a time zone: only those not closed, the longest due first.")
     ] = None,
-    opened_from: Annotated[datetime | None, Query(alias="from", description="With a time zone; inclusive.")] = None,
-    opened_before: Annotated[datetime | None, Query(alias="to", description="With a time zone; exclusive.")] = None,
+    opened_from: Annotated[Moment | None, Query(alias="from", description="With a time zone; inclusive.")] = None,
+    opened_before: Annotated[Moment | None, Query(alias="to", description="With a time zone; exclusive.")] = None,
     cursor: Cursor = "",
     limit: Limit = 50,
 ) -> Listed[TicketAnswer]:
@@ -125,9 +125,9 @@ async def list_tickets(
         contract_ref=contract_ref,
         assignee_id=await _assignee(session, assignee),
         incident_id=incident_id,
-        due_before=zoned(due_before, "due_before"),
-        opened_from=zoned(opened_from, "from"),
-        opened_before=zoned(opened_before, "to"),
+        due_before=due_before,
+        opened_from=opened_from,
+        opened_before=opened_before,
     )
     page = await tickets.list_tickets(session, filters=wanted, cursor=cursor, limit=limit)
     return Listed(items=await ticket_views.answers(session, actor, page.items), next_cursor=page.next_cursor)

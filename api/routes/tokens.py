@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from api.deps import SessionDep, TokenManager
 from api.errors import described
 from api.idempotency import Once
-from api.schemas import Answer, Cursor, Limit, Listed
+from api.schemas import Answer, Cursor, Limit, Listed, Moment
 from ura import accounts
 from ura.users import Permission
 
@@ -29,7 +29,7 @@ class TokenAnswer(Answer):
 class NewToken(BaseModel):
     name: str = Field(min_length=1, max_length=80, pattern=r"^\S(.*\S)?$", description="What the audit calls it.")
     scopes: list[Permission] = Field(min_length=1, max_length=len(Permission))
-    expires_at: AwareDatetime = Field(description="With a time zone; within two years.")
+    expires_at: Moment = Field(description="With a time zone; within two years.")
     model_config = {
         "extra": "forbid",
         "json_schema_extra": {

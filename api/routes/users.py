@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import etags
@@ -16,7 +16,7 @@ from ura import accounts
 from ura.models import Role
 from ura.users import GRANTS, SHORTEST_PASSWORD, Permission
 
-router = APIRouter(prefix="/users", tags=["users"], route_class=Once)
+router = APIRouter(tags=["users"], route_class=Once)
 
 UserId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 Password = Annotated[
@@ -57,7 +57,7 @@ class UserPatch(BaseModel):
 
     name: str | None = Field(None, min_length=1, max_length=80)
     role: Role | None = None
-    active: bool | None = None
+    active: StrictBool | None = None
     model_config = {"extra": "forbid", "json_schema_extra": {"example": {"role": "supervisor"}}}
 
 
@@ -75,7 +75,7 @@ class RoleAnswer(Answer):
     permissions: list[Permission]
 
 
-@router.get("", summary="List users, by e-mail", responses=described())
+@router.get("/users", summary="List users, by e-mail", responses=described())
 async def list_users(
     _actor: UserManager, session: SessionDep, cursor: Cursor = "", limit: Limit = 50
 ) -> Listed[UserAnswer]:
@@ -88,12 +88,12 @@ async def list_roles(_actor: UserManager) -> list[RoleAnswer]:
     return [RoleAnswer(role=role, permissions=sorted(GRANTS[role])) for role in Role]
 
 
-@router.get("/{user_id}", summary="One user", responses=described(404))
+@router.get("/users/{user_id}", summary="One user", responses=described(404))
 async def get_user(_actor: UserManager, session: SessionDep, response: Response, user_id: UserId) -> UserAnswer:
     return tagged(response, await _answer(session, user_id))
 
 
-@router.post("", status_code=201, summary="Let somebody log in", responses=described(409))
+@router.post("/users", status_code=201, summary="Let somebody log in", responses=described(409))
 async def create_user(actor: UserManager, session: SessionDep, response: Response, wanted: NewUser) -> NewUserAnswer:
     """Nobody gives a role that may do more than they may themselves."""
     user, password = await accounts.create_user(
@@ -103,7 +103,7 @@ async def create_user(actor: UserManager, session: SessionDep, response: Respons
     return NewUserAnswer(**UserAnswer.model_validate(user).model_dump(), password=password)
 
 
-@router.patch("/{user_id}", summary="Change a role, or let somebody in no more", responses=described(404, 409, 412))
+@router.patch("/users/{user_id}", summary="Change a role, or shut somebody out", responses=described(404, 409, 412))
 async def change_user(
     actor: UserManager,
     session: SessionDep,
@@ -118,7 +118,7 @@ async def change_user(
     return tagged(response, await _answer(session, user_id))
 
 
-@router.post("/{user_id}/password", summary="Give somebody a new password", responses=described(404))
+@router.post("/users/{user_id}/password", summary="Give somebody a new password", responses=described(404))
 async def reset_password(
     actor: UserManager, session: SessionDep, user_id: UserId, wanted: NewPassword
 ) -> PasswordAnswer:

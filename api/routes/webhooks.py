@@ -5,7 +5,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import BaseModel, Field, JsonValue, StrictBool
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import etags
@@ -46,7 +46,7 @@ class ChangedWebhook(BaseModel):
     url: Url | None = None
     kinds: Kinds | None = None
     description: Description | None = None
-    active: bool | None = Field(default=None, description="False: nothing is sent, and nothing new is kept for it.")
+    active: StrictBool | None = Field(default=None, description="False: nothing is sent, nor kept for it.")
     model_config = {"extra": "forbid", "json_schema_extra": {"example": {"active": False}}}
 
 

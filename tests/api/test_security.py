@@ -78,6 +78,23 @@ async def test_another_site_cannot_act_for_somebody_who_is_logged_in(person: Cli
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_program_with_a_token_may_have_cookies_of_others(program: Client) -> None:
+    """Of a proxy that spreads load, say: what a token may has nothing to do with them."""
+    ticket = {"category": "support", "summary": "Sem sinal", "phone": "11933330002"}
+    for cookie in ("sticky=a1", "prosa_session=stale"):
+        async with program(name=cookie) as client:
+            answer = await client.post("/api/v1/tickets", json=ticket, headers={"Cookie": cookie})
+            assert answer.status_code == 201
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_method_that_is_not_answered_is_told_which_are(stranger: AsyncClient) -> None:
+    for path, methods in (("/api/v1/tickets", "GET, POST"), ("/api/v1/leads/export.csv", "GET")):
+        answer = await stranger.delete(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, methods)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_another_site_is_allowed_nothing_when_it_asks_before(person: Client) -> None:
     """A browser asks first (preflight) whether a foreign page may send JSON or a token: it may not."""
     async with person(Role.ADMIN) as client:

@@ -187,6 +187,6 @@ async def test_users_are_listed_page_by_page(person: Client) -> None:
         second = (await admin.get("/api/v1/users", params={"limit": 2, "cursor": first["next_cursor"]})).json()
         emails = [user["email"].partition("@")[0] for page in (first, second) for user in page["items"]]
         assert (emails, second["next_cursor"]) == (["a", "admin", "b", "c"], "")
-        roles = {each["role"]: each["permissions"] for each in (await admin.get("/api/v1/users/roles")).json()}
+        roles = {each["role"]: each["permissions"] for each in (await admin.get("/api/v1/roles")).json()}
         assert set(roles) == set(Role)
         assert "phones:see" not in roles["technician"]
