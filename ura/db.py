@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, DateTime, Dialect, MetaData, TypeDecorator, event, make_url
+from sqlalchemy import URL, DateTime, Dialect, ExceptionContext, MetaData, TypeDecorator, event, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
@@ -55,12 +55,32 @@ def make_engine(url: str) -> AsyncEngine:
     target = make_url(url)
     if target.get_backend_name() == "sqlite":
         return _sqlite_engine(target)
-    return create_async_engine(
-        url,
+    return _postgres_engine(target)
+
+
+# A server that is gone without a word is given up after this; the kernel alone would take a quarter of an hour.
+SILENT_SERVER = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 8000}
+READ_ONLY = "25006"  # PostgreSQL, appendix A: read_only_sql_transaction
+
+
+def _postgres_engine(target: URL) -> AsyncEngine:
+    """Of several servers (`?host=a:5432&host=b:5432`), that one which takes writes."""
+    hosts = target.query.get("host", "")
+    several = not isinstance(hosts, str) or "," in hosts
+    engine = create_async_engine(
+        target if not several else target.update_query_dict({"target_session_attrs": "read-write"}),
         hide_parameters=True,  # an error that quotes its statement must not bring names and numbers into a log
         pool_pre_ping=True,
-        connect_args={"connect_timeout": 2, "options": "-c statement_timeout=2000"},
+        connect_args={"connect_timeout": 2, "options": "-c statement_timeout=2000", **SILENT_SERVER},
     )
+
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def _demoted(context: ExceptionContext) -> None:
+        """Who writes nothing any more is as good as gone: connect again, and try later what was to be written."""
+        if getattr(context.original_exception, "sqlstate", "") == READ_ONLY:
+            context.is_disconnect = True
+
+    return engine
 
 
 def _sqlite_engine(target: URL) -> AsyncEngine:

@@ -48,6 +48,7 @@ class Asked:
 
     told: dict[str, tuple[str, str]] = field(default_factory=dict)
     took_s: list[float] = field(default_factory=list)
+    answered_at: list[float] = field(default_factory=list)  # by the monotonic clock
     seconds: float = 0.0
     sent_again: int = 0
 
@@ -73,13 +74,13 @@ async def _measure(
         worst = percentile(news_ms, 0.99)
         say(f"{name}: median {percentile(news_ms, 0.5):.0f} ms, 99 % {worst:.0f} ms")
         found.append(Figure(f"{name}, 99 %", worst, "ms", "≤ 300", worst <= 300))
-    calm = await _open_many(address, token, seconds)
+    calm = await open_many(address, token, seconds)
     say(f"calm: {len(calm.told)} in {calm.seconds:.1f} s, 99 % {1000 * percentile(calm.took_s, 0.99):.0f} ms")
     killing = asyncio.create_task(_kill(service, [at for at in KILLED_AT_S if at < seconds]))
-    killed = await _open_many(address, token, seconds)
+    killed = await open_many(address, token, seconds)
     await killing
     say(f"killed: {len(killed.told)} in {killed.seconds:.1f} s, {killed.sent_again} sent again")
-    lost, doubled = await _missing(settings, calm.told | killed.told)
+    lost, doubled = await missing(settings, calm.told | killed.told)
     rate, slowest = len(calm.told) / calm.seconds, 1000 * percentile(calm.took_s, 0.99)
     return [
         *found,
@@ -92,7 +93,7 @@ async def _measure(
     ]
 
 
-async def _open_many(address: str, token: str, seconds: int) -> Asked:
+async def open_many(address: str, token: str, seconds: int, *, per_second: int = PER_SECOND) -> Asked:
     """Each begins at its own moment, whatever became of those before."""
     asked = Asked()
     limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)
@@ -100,8 +101,8 @@ async def _open_many(address: str, token: str, seconds: int) -> Asked:
     async with httpx.AsyncClient(base_url=address, headers=headers, limits=limits, timeout=20) as client:
         began = time.monotonic()
         work = []
-        for number in range(PER_SECOND * seconds):
-            await asyncio.sleep(max(0.0, began + number / PER_SECOND - time.monotonic()))
+        for number in range(per_second * seconds):
+            await asyncio.sleep(max(0.0, began + number / per_second - time.monotonic()))
             work.append(asyncio.create_task(_open_one(client, asked)))
         await asyncio.gather(*work)
         asked.seconds = time.monotonic() - began
@@ -116,7 +117,8 @@ async def _open_one(client: httpx.AsyncClient, asked: Asked) -> None:
             answer = await client.post("/api/v1/tickets", json=body, headers={"Idempotency-Key": key})
             if answer.status_code == httpx.codes.CREATED:
                 asked.told[key] = answer.json()["id"], answer.json()["protocol"]
-                asked.took_s.append(time.monotonic() - began)
+                asked.answered_at.append(time.monotonic())
+                asked.took_s.append(asked.answered_at[-1] - began)
                 return
             if answer.status_code not in (409, 503):  # still at work; the database is away
                 raise RuntimeError(answer.text)
@@ -131,7 +133,7 @@ async def _kill(service: Service, moments: list[float]) -> None:
         os.kill(service.groups()["api"][0], signal.SIGKILL)
 
 
-async def _missing(settings: Settings, told: dict[str, tuple[str, str]]) -> tuple[int, int]:
+async def missing(settings: Settings, told: dict[str, tuple[str, str]]) -> tuple[int, int]:
     """How many of those that were answered are not there as told, and how many there are besides them."""
     engine = make_engine(settings.db_url)
     async with make_sessions(engine)() as session:
