@@ -175,15 +175,6 @@ async def list_updates(session: AsyncSession, outage_id: str, *, limit: int = 10
     return (await session.scalars(newest)).all()
 
 
-async def texts(session: AsyncSession, outage_ids: Iterable[str]) -> dict[str, str]:
-    """Incident → what was said of it last; none without words."""
-    said = select(IncidentUpdate.incident_id, IncidentUpdate.text).where(
-        IncidentUpdate.incident_id.in_(list(outage_ids)), IncidentUpdate.text != ""
-    )
-    rows = await session.execute(said.order_by(IncidentUpdate.at, IncidentUpdate.id))
-    return {outage_id: text for outage_id, text in rows}
-
-
 async def count(session: AsyncSession, outage_ids: Iterable[str]) -> dict[str, Counts]:
     ids = list(outage_ids)
     by_state: dict[tuple[str, Explained], int] = {}

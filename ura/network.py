@@ -81,8 +81,8 @@ class SignalLimits:
 
 @dataclass(frozen=True, slots=True)
 class OutageFacts:
-    """What a caller is told. `cause` "" when nobody knows one; `ends_at` None when no estimate holds. `source`,
-    `notice`: of one that only the ERP knows of."""
+    """What a caller is told. `cause` "" when nobody knows one; `ends_at` None when no estimate holds; `text`: what was
+    said of it last, "" for nothing. `source`, `notice`: of one that only the ERP knows of."""
 
     id: str
     cause: str
@@ -90,6 +90,7 @@ class OutageFacts:
     ends_at: datetime | None
     source: str = ""
     notice: OutageNotice | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from ura import domain_events, outbox, paging, phones, queues, upsert
 from ura.coverage import plain
 from ura.erp import Contract, SendChannel
 from ura.errors import BadInput, NotFound, Refused
-from ura.models import Cause, EventKind, NoticedOutage, Outage, OutageCall, OutageScope
+from ura.models import Cause, EventKind, IncidentUpdate, NoticedOutage, Outage, OutageCall, OutageScope
 from ura.paging import Page
 from ura.phones import PhoneKind
 from ura.upsert import Row
@@ -214,6 +214,21 @@ async def find_for(session: AsyncSession, contract: Contract, *, now: datetime) 
         .limit(1)
     )
     return await session.scalar(query)
+
+
+async def texts(session: AsyncSession, outage_ids: Iterable[str]) -> dict[str, str]:
+    """Outage → what was said of it last; none without words."""
+    said = select(IncidentUpdate.incident_id, IncidentUpdate.text).where(
+        IncidentUpdate.incident_id.in_(list(outage_ids)), IncidentUpdate.text != ""
+    )
+    rows = await session.execute(said.order_by(IncidentUpdate.at, IncidentUpdate.id))
+    return {outage_id: text for outage_id, text in rows}
+
+
+async def list_words(session: AsyncSession) -> list[str]:
+    """What callers are to hear of the outages that are not over, beside their causes."""
+    current = select(Outage.id).where(Outage.closed_at.is_(None))
+    return sorted((await texts(session, await session.scalars(current))).values())
 
 
 # -- those that only the provider's system knows of

@@ -1,4 +1,4 @@
-"""The words of an emergency are needed now: rendered within seconds of being typed, not with names that can wait."""
+"""The words of an emergency or an outage are needed now: rendered within seconds of being typed. Names can wait."""
 
 import asyncio
 import sys
@@ -8,8 +8,9 @@ from pathlib import Path
 
 import structlog
 
-from ura import emergency
+from ura import emergency, outages
 from ura.db import Sessions
+from ura.prompts import clean_name, name_key, sound
 from worker.schedules import repeat
 
 log = structlog.get_logger(__name__)
@@ -42,15 +43,18 @@ class Announcements:
         self._tried: set[str] = set()
 
     async def run(self) -> None:
-        put_off = "an emergency's words are rendered later"
+        put_off = "words for all callers are rendered later"
         await repeat(LOOK_EVERY_S, lambda: self.turn(datetime.now(UTC)), put_off=put_off)
 
     async def turn(self, now: datetime) -> None:
         async with self._sessions() as session:
-            found = await emergency.find_current(session, now=now)
-        if found is None or not found.text or found.prompt_key in self._tried:
-            return
-        if not (self._rendered / f"{found.prompt_key.replace('.', '/')}.alaw").exists():
-            await self._render(found.text)
-            log.info("an emergency's words were rendered", key=found.prompt_key)
-        self._tried.add(found.prompt_key)
+            current = await emergency.find_current(session, now=now)
+            texts = [*([current.text] if current else []), *await outages.list_words(session)]
+        for text in filter(None, map(clean_name, texts)):
+            key = name_key(text)
+            if key in self._tried:
+                continue
+            if not (self._rendered / f"{sound(key)}.alaw").exists():
+                await self._render(text)
+                log.info("words for all callers were rendered", key=key)
+            self._tried.add(key)

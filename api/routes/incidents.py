@@ -21,7 +21,7 @@ from ura.models import Cause, IncidentUpdate, Outage
 from ura.users import Actor
 
 router = APIRouter(prefix="/incidents", tags=["incidents"], route_class=Once)
-Told = Annotated[Words, Field(max_length=200, description="What people are told of it. No name, no number.")]
+Told = Annotated[Words, Field(max_length=200, description="What callers hear and people are told. No name, no number.")]
 Estimate = Annotated[Moment | None, Field(description="The estimate that callers hear; null: there is none.")]
 
 
@@ -281,7 +281,7 @@ async def answers(session: AsyncSession, found: list[Outage]) -> list[IncidentAn
     ids = [outage.id for outage in found]
     touched = await outages.scopes_of(session, ids)
     counted = await incidents.count(session, ids)
-    said = await incidents.texts(session, ids)
+    said = await outages.texts(session, ids)
     return [
         IncidentAnswer(
             id=outage.id,

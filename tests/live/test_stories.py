@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Row, delete, select
 
-from prosa import comparing
+from prosa import calling, comparing
 from prosa.caller import Call as Phoned
 from prosa.caller import Caller, CallerError
 from tests.live.conftest import House, eventually, register, start_house, stop_house
-from ura import call_lists, phones
+from ura import call_lists, incidents, phones
 from ura.call_lists import Difference
-from ura.models import Call, CallStep, Lead, LeadStatus, Neighbourhood
+from ura.models import Call, CallStep, Lead, LeadStatus, Neighbourhood, Outage
 from ura.prompts import name_key
 from ura.settings import ROOT
 
@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
 
 LANDLINE, MOBILE, CORPORATE = "551133330001", "5511933330002", "551133330003"
 PALMEIRAS = "Jardim das Palmeiras"
+IVONE = "+551133331105"  # of the demo: an outage touches her
 
 
 async def recorded(house: House, caller: str) -> Call:
@@ -150,6 +151,29 @@ async def test_several_callers_at_once_are_recorded_each_with_a_protocol_of_thei
         await asyncio.gather(*(call.hang_up() for call in calls))
     records = [await recorded(house, number) for number in numbers]
     assert len({record.protocol for record in records}) == 8
+
+
+async def test_what_is_typed_of_an_outage_is_heard_by_who_it_touches(house: House) -> None:
+    """Within a minute, in the voice of everything else."""
+    words = "Um poste caiu na rodovia."
+    async with house.sessions() as session:
+        for outage in (await session.scalars(select(Outage).where(Outage.closed_at.is_(None)))).all():
+            now = datetime.now(UTC)
+            await incidents.tell(session, outage, text=words, ends_at=outage.ends_at, actor="test", now=now)
+        await session.commit()
+
+    async def rendered() -> bool:
+        return name_key(words) in calling.fingerprints(house.settings)
+
+    await eventually(rendered, timeout_s=60)
+    house.index = calling.fingerprints(house.settings)
+    async with house.caller() as phone:
+        call = await phone.dial(LANDLINE, from_=IVONE)
+        cause = await call.heard("outage.fibre_cut")
+        said = await call.heard(name_key(words), whole=True)
+        then = await call.heard("outage.estimate", "outage.no_estimate")
+        assert cause.started_s < said.started_s < then.started_s
+        await call.hang_up()
 
 
 async def test_asterisks_own_list_of_calls_and_ours_agree(house: House, caller: Caller) -> None:

@@ -299,7 +299,7 @@ async def test_an_update_is_a_line_on_each_ticket_and_a_message_to_each_who_aske
     assert (await history(sessions, mine))[1:] == [(TicketEventKind.INCIDENT, "update", "A equipe chegou.")]
     async with sessions() as session:
         assert (await outages.get_outage(session, incident_id)).ends_at == later(5 * HOUR)  # what callers hear now
-        assert await incidents.texts(session, [incident_id]) == {incident_id: "A equipe chegou."}
+        assert await outages.texts(session, [incident_id]) == {incident_id: "A equipe chegou."}
     again = await told(sessions, incident_id, "Quase pronto.", seconds=2 * HOUR)
     updates = [payload["update_id"] for _, payload in await outbox_of(sessions, "incident_update")]
     assert sorted(updates) == sorted([said, again])

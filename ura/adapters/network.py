@@ -86,9 +86,10 @@ class _OwnOutages:
             async with self._sessions() as session:
                 now = datetime.now(UTC)
                 found = await outages.find_for(session, contract, now=now)
+                said = await outages.texts(session, [found.id]) if found else {}
         except Exception as error:
             raise Unavailable(f"outages cannot be read: {type(error).__name__}") from error
         if found is None:
             return None
         ends_at = found.ends_at if found.ends_at is not None and found.ends_at > now else None
-        return OutageFacts(found.id, found.cause.value, found.started_at, ends_at)
+        return OutageFacts(found.id, found.cause.value, found.started_at, ends_at, text=said.get(found.id, ""))

@@ -5,6 +5,7 @@ from datetime import timedelta
 from ura import outages
 from ura.caller_lookups.callers import Args, Callers, Json
 from ura.network import OutageFacts, Verdict
+from ura.prompts import name_key
 
 LOOK_AGAIN_S = 2.0
 RESET_TOOK = timedelta(seconds=30)
@@ -54,21 +55,23 @@ async def outage_for_caller(callers: Callers, args: Args) -> dict[str, Json]:
     contracts = [each for known in await callers.of_number(str(args["caller"] or "")) for each in known.contracts]
     async with callers.house.sessions() as session:
         touching = [await outages.find_for(session, contract, now=now) for contract in contracts]
-    found = touching[0] if touching else None
+        found = touching[0] if touching else None
+        said = await outages.texts(session, [found.id]) if found else {}
     if found is None or any(other is None or other.id != found.id for other in touching):
         return nothing
     ends_at = found.ends_at if found.ends_at and found.ends_at > now else None
-    facts = OutageFacts(found.id, found.cause, found.started_at, ends_at)
+    facts = OutageFacts(found.id, found.cause, found.started_at, ends_at, text=said.get(found.id, ""))
     return {"outage": _outage(callers, facts), "contract_id": contracts[0].id}
 
 
 def _outage(callers: Callers, found: OutageFacts | None) -> dict[str, Json] | None:
     if found is None:
         return None
-    prompt = f"outage.{found.cause}" if found.cause else ""
+    cause, text = f"outage.{found.cause}" if found.cause else "", name_key(found.text) if found.text else ""
     told: dict[str, Json] = {
         "id": found.id,
-        "cause_prompt": prompt if prompt and callers.house.can_speak(prompt) else "",
+        "cause_prompt": cause if cause and callers.house.can_speak(cause) else "",
+        "text_prompt": text if text and callers.house.can_speak(text) else "",  # else it is being rendered
         "ends_at": callers.local(found.ends_at),
     }
     if found.notice is None:

@@ -6,18 +6,20 @@ import pytest
 
 from tests.factories import NOON, later, make_id
 from tests.ura.caller_lookups.world import HELENA, IVONE, RAUL, STRANGER, Erp, Network, World, outage_at
+from ura import incidents, outages
 from ura.adapters.erp.breaker import GuardedErp
 from ura.caller_lookups.callers import OUTAGES_KEPT
 from ura.db import Sessions
 from ura.errors import Unavailable
 from ura.network import Diagnosis, OutageFacts, Restart, Signal, Verdict
 from ura.outages import Scope
+from ura.prompts import name_key
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 async def test_a_diagnosis_is_told_with_the_outage_in_local_time(sessions: Sessions) -> None:
-    facts = OutageFacts("o1", "fibre_cut", NOON, NOON + timedelta(hours=3))
+    facts = OutageFacts("o1", "fibre_cut", NOON, NOON + timedelta(hours=3), text="Um poste caiu.")
     said = Diagnosis(Verdict.OUTAGE, Signal.BAD, -28.5, None, facts, {"erp": "answered"}, Restart.DEVICE)
     world = World(sessions, network=Network([said]))
     found = await world.ask("diagnose", await world.known(IVONE))
@@ -28,10 +30,16 @@ async def test_a_diagnosis_is_told_with_the_outage_in_local_time(sessions: Sessi
         "since": None,
         "sources": {"erp": "answered"},
         "restart": "device",
-        "outage": {"id": "o1", "cause_prompt": "outage.fibre_cut", "ends_at": "2026-11-23T15:00"},
+        "outage": {
+            "id": "o1",
+            "cause_prompt": "outage.fibre_cut",
+            "text_prompt": name_key("Um poste caiu."),
+            "ends_at": "2026-11-23T15:00",
+        },
     }
-    world.mute = {"outage.fibre_cut"}
-    assert (await world.ask("diagnose", await world.known(IVONE)))["outage"]["cause_prompt"] == ""
+    world.mute = {"outage.fibre_cut", name_key("Um poste caiu.")}  # the words are being rendered
+    told = (await world.ask("diagnose", await world.known(IVONE)))["outage"]
+    assert (told["cause_prompt"], told["text_prompt"]) == ("", "")
 
 
 async def test_how_old_the_contract_is_goes_with_the_question(sessions: Sessions) -> None:
@@ -62,7 +70,13 @@ async def test_an_outage_is_known_by_the_number_to_exactly_whom_it_touches(world
     assert await world.ask("outage_for_caller", {"caller": IVONE}) == nothing  # not asked again for every call
     world.now += timedelta(milliseconds=1)
     found = await world.ask("outage_for_caller", {"caller": IVONE})
-    assert found["outage"] == {"id": outage_id, "cause_prompt": "outage.fibre_cut", "ends_at": "2026-11-23T15:00"}
+    told = {"id": outage_id, "cause_prompt": "outage.fibre_cut", "text_prompt": "", "ends_at": "2026-11-23T15:00"}
+    assert found["outage"] == told
+    async with sessions.begin() as session:
+        outage = await outages.get_outage(session, outage_id)
+        await incidents.tell(session, outage, text="A equipe chegou.", ends_at=None, actor="noc", now=world.now)
+    found = await world.ask("outage_for_caller", {"caller": IVONE})
+    assert found["outage"] == told | {"text_prompt": name_key("A equipe chegou."), "ends_at": None}
     assert found["contract_id"] == (await world.known(IVONE))["contract_id"]
     for phone in (HELENA, STRANGER, ""):
         assert await world.ask("outage_for_caller", {"caller": phone}) == nothing

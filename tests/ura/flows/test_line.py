@@ -12,7 +12,7 @@ Json = Any
 KNOWN = {"subscriber": {"id": "s1", "level": "number"}, "contract": {"id": "c1"}}
 ABOUT = {"subscriber_id": "s1", "contract_id": "c1"}
 VERDICTS = ("blocked", "suspended", "outage", "los", "no_session", "weak", "good", "unknown")
-OUTAGE = {"id": "o1", "cause_prompt": "outage.fibre_cut", "ends_at": "2026-11-22T14:00"}
+OUTAGE = {"id": "o1", "cause_prompt": "outage.fibre_cut", "text_prompt": "", "ends_at": "2026-11-22T14:00"}
 
 
 def at(node: dict[str, Json], *edges: str, **facts: Json) -> Talk:
@@ -109,6 +109,11 @@ def test_only_what_was_heard_to_its_end_was_told(cut_by: str, known: Json) -> No
 def test_what_is_not_known_of_an_outage_is_not_told() -> None:
     talk = told(outage={"id": "o1", "cause_prompt": "", "ends_at": None})
     assert talk.prompts == ["outage.intro", "outage.no_estimate"]
+
+
+def test_what_the_house_says_of_an_outage_is_told_after_its_cause() -> None:
+    talk = told(outage=OUTAGE | {"text_prompt": "name.1234"})
+    assert talk.prompts[:4] == ["outage.intro", "<name outage.fibre_cut>", "<name name.1234>", "outage.estimate"]
 
 
 def test_who_wants_to_know_when_it_is_over_confirms_the_number() -> None:

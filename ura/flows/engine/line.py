@@ -97,6 +97,8 @@ def _told(c: Cursor, node: Outage) -> tuple[Prompt, ...]:
     said: list[Prompt] = [words.intro]
     if cause := c.fact("outage.cause_prompt"):
         said.append(Spoken("name", cause))
+    if text := c.fact("outage.text_prompt"):
+        said.append(Spoken("name", text))
     if ends_at := c.fact("outage.ends_at"):
         return (*said, words.estimate, Spoken("moment", ends_at))
     return (*said, words.no_estimate)
