@@ -1,9 +1,9 @@
 """The live line: one reader of the database for all browsers.
 
 The bells of `ura/events.py` say which calls changed; the calls are then read once, and every open page gets the same
-message. Of tickets it is told only which: each page reads those that its reader may see. Nothing is read while nobody
-looks. A browser that comes back says which message it saw last (`Last-Event-ID`); when that is too long ago it is told
-to fetch its lists again.
+message. Of tickets and outages it is told only which: each page reads those that its reader may see. Nothing is read
+while nobody looks. A browser that comes back says which message it saw last (`Last-Event-ID`); when that is too long
+ago it is told to fetch its lists again.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum, auto
-from typing import Protocol
+from typing import Literal, Protocol
 
 import structlog
 
@@ -28,8 +28,9 @@ POLL_EVERY_S = 0.1
 FIGURES_EVERY_S = 1.0
 LOOKED_AT_FOR_S = 30.0  # after the last page was built or the last browser left
 KEPT_MESSAGES = 400
-TICKETS_EVERY_S = 1.0
-ALL_TICKETS = "all"
+BELL_EVERY_S = 1.0
+ALL = "all"
+TOLD_BY_ID = ("tickets", "outages")
 IDLE_TICK_S = 2.0  # how often a quiet stream looks whether its session is still good
 
 
@@ -54,6 +55,7 @@ class Message:
     figures: Figures
     waiting: int
     tickets: frozenset[str] = frozenset()  # that changed
+    outages: frozenset[str] = frozenset()
     pages: dict[str, str] = field(default_factory=dict)  # rendered once for each way of seeing it
 
 
@@ -161,7 +163,7 @@ class Broadcaster:
             bells = await self._source.bells(self._bell)
             for bell in bells:
                 ids.update(dict.fromkeys(call_ids(bell)))
-            tickets = frozenset(each for bell in bells for each in ids_of(bell, "tickets"))
+            tickets, outages = (frozenset(i for bell in bells for i in ids_of(bell, kind)) for kind in TOLD_BY_ID)
             changed = tuple(await self._source.calls(ids)) if ids else ()
             if bells:
                 self._bell = bells[-1].id
@@ -170,10 +172,10 @@ class Broadcaster:
                 self._figures = await self._source.figures()
                 self._waiting = await self._source.waiting()
                 self._figures_at = self._clock()
-            if changed or tickets or (figures, waiting) != (self._figures, self._waiting):
+            if changed or tickets or outages or (figures, waiting) != (self._figures, self._waiting):
                 self._sequence += 1
                 number = f"{self._epoch}-{self._sequence}"
-                message = Message(number, changed, self._figures, self._waiting, tickets)
+                message = Message(number, changed, self._figures, self._waiting, tickets, outages)
                 self._messages.append(message)
                 self._ring()
 
@@ -193,11 +195,14 @@ class Broadcaster:
         self._changed = asyncio.Event()
 
 
-class TicketBell:
-    """Shall this page look at its tickets again? At once, but once a second at the most: what came sooner rings later.
-    `wanted`: the id of one, or ALL_TICKETS."""
+class PageBell:
+    """Shall this page look at its tickets or outages again? At once, but once a second at the most: what came sooner
+    rings later. `wanted`: the id of one, or ALL."""
 
-    def __init__(self, wanted: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, kind: Literal["tickets", "outages"], wanted: str, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.kind = kind
         self._wanted = wanted
         self._clock = clock
         self._rung_at = float("-inf")
@@ -205,9 +210,10 @@ class TicketBell:
 
     def rings(self, heard: Message | Hint) -> bool:
         if isinstance(heard, Message):
-            news = heard.tickets if self._wanted == ALL_TICKETS else heard.tickets & {self._wanted}
+            changed = heard.tickets if self.kind == "tickets" else heard.outages
+            news = changed if self._wanted == ALL else changed & {self._wanted}
             self._waits = self._waits or bool(news)
-        if not self._waits or self._clock() - self._rung_at < TICKETS_EVERY_S:
+        if not self._waits or self._clock() - self._rung_at < BELL_EVERY_S:
             return False
         self._waits, self._rung_at = False, self._clock()
         return True

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4, uuid5
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import domain_events, outbox, paging, phones, queues, upsert
+from ura import domain_events, events, outbox, paging, phones, queues, upsert
 from ura.coverage import plain
 from ura.erp import Contract, SendChannel
 from ura.errors import BadInput, NotFound, Refused
@@ -109,6 +109,7 @@ async def open_outage(
     await session.flush()
     session.add_all(OutageScope(outage_id=outage.id, key=key, name=name) for key, name in touched.items())
     await session.flush()
+    await _ring(session, outage, now)
     await domain_events.record(session, EventKind.OUTAGE_OPENED, outage.id, _told(outage), now=now, once="")
     return outage
 
@@ -134,6 +135,7 @@ async def change_outage(
         session.add_all(OutageScope(outage_id=outage.id, key=key, name=name) for key, name in touched.items())
     await session.flush()
     at = now or datetime.now(UTC)
+    await _ring(session, outage, at)
     await domain_events.record(session, EventKind.OUTAGE_CHANGED, outage.id, _told(outage), now=at)
 
 
@@ -157,8 +159,13 @@ async def end_outage(session: AsyncSession, outage: Outage, *, closed_by: str, n
     ended = await session.scalar(change) is not None
     await session.refresh(outage)
     if ended:
+        await _ring(session, outage, now)
         await domain_events.record(session, EventKind.OUTAGE_CLOSED, outage.id, {"cause": outage.cause}, now=now)
     return ended
+
+
+async def _ring(session: AsyncSession, outage: Outage, now: datetime) -> None:
+    await events.ring(session, {"outages": {"ids": [outage.id]}}, now=now)
 
 
 async def get_outage(session: AsyncSession, outage_id: str) -> Outage:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api import pages
 from api.call_views import CallView, Stage, first_aid, fits
 from api.deps import HealthReader, OpenToAll, PanelUser, SessionDep, Wired, WiredDep, find_actor, session_token
-from api.live import Hint, Message, TicketBell
+from api.live import Hint, Message, PageBell
 from api.records import opened
 from api.security import SECURE_SESSION_COOKIE, SESSION_COOKIE, came_by_https
 from ura import aftermath, calls, numbers, phones, users
@@ -26,7 +26,7 @@ from ura.users import ABSOLUTE_LIMIT, Actor, Permission, TooManyAttempts, WrongP
 
 router = APIRouter(prefix="/panel", include_in_schema=False, default_response_class=HTMLResponse)
 
-NO_FILTERS = {"cursor", "since", "call", "tickets"}
+NO_FILTERS = {"cursor", "since", "call", "tickets", "outages"}
 CHECK_SESSION_EVERY = timedelta(seconds=2)
 
 
@@ -46,6 +46,7 @@ class Chosen(BaseModel):
     since: str = Field(default="", max_length=40)
     call: str = Field(default="", max_length=32)
     tickets: str = Field(default="", max_length=32)  # the id of one, or "all"
+    outages: str = Field(default="", max_length=32)  # the same
 
     def given(self) -> dict[str, str]:
         given = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=NO_FILTERS)
@@ -234,11 +235,11 @@ async def show_journal(request: Request, things: WiredDep, actor: HealthReader) 
 async def follow(
     request: Request, things: WiredDep, actor: PanelUser, chosen: ChosenDep
 ) -> AsyncIterable[ServerSentEvent]:
-    """Changes as fragments of the page; of tickets only that there are some. Ends within five seconds when the session
-    does, or with another role."""
+    """Changes as fragments of the page; of tickets and outages only that there are some. Ends within five seconds when
+    the session does, or with another role."""
     since = request.headers.get("last-event-id") or chosen.since
     wanted = _filter(chosen, actor, things)
-    bell = TicketBell(chosen.tickets) if chosen.tickets and actor.may(Permission.TICKETS_READ) else None
+    bell = _bell(chosen, actor)
     token = session_token(request)
     checked_at = datetime.now(UTC)
     async for message in things.broadcaster.follow(since):
@@ -248,13 +249,21 @@ async def follow(
                 return
             checked_at = datetime.now(UTC)
         if bell and bell.rings(message):
-            yield ServerSentEvent(event="tickets", id=message.id if isinstance(message, Message) else None, raw_data="")
+            yield ServerSentEvent(event=bell.kind, id=message.id if isinstance(message, Message) else None, raw_data="")
         if message is Hint.AGAIN:
             yield ServerSentEvent(event="again", raw_data="")
         elif isinstance(message, Message) and not bell:
             html = _fragment(request, message, actor, chosen, wanted)
             if html:
                 yield ServerSentEvent(event="change", id=message.id, raw_data=html)
+
+
+def _bell(chosen: Chosen, actor: Actor) -> PageBell | None:
+    if chosen.tickets and actor.may(Permission.TICKETS_READ):
+        return PageBell("tickets", chosen.tickets)
+    if chosen.outages and actor.may(Permission.OUTAGES_READ):
+        return PageBell("outages", chosen.outages)
+    return None
 
 
 def _fragment(request: Request, message: Message, actor: Actor, chosen: Chosen, wanted: CallFilter) -> str:

@@ -92,11 +92,13 @@ async def _page(
 ) -> Response:
     """`refused`: which visit, which move, and what was written."""
     now, zone = datetime.now(UTC), things.settings.zone
+    position = await things.broadcaster.position()  # before reading: what comes after it will be told
     return pages.page(
         request,
         "agenda.html",
         status=error.http_status if error else 200,
         here="agenda",
+        position=position,
         day=day,
         before=day - timedelta(days=1),
         after=day + timedelta(days=1),

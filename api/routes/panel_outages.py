@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import pages
-from api.deps import OutageReader, OutageWriter, SessionDep, WiredDep
+from api.deps import OutageReader, OutageWriter, SessionDep, Wired, WiredDep
 from api.routes import incidents as routes
 from ura import coverage, incidents, outages
 from ura.errors import BadInput, Refused
@@ -42,7 +42,7 @@ class Given:
 
 @router.get("")
 async def show_outages(request: Request, session: SessionDep, things: WiredDep, actor: OutageReader) -> Response:
-    return await _page(request, session, things.settings.zone)
+    return await _page(request, session, things)
 
 
 @router.post("")
@@ -76,7 +76,7 @@ async def open_outage(
         )
     except BadInput:
         given = Given(cause, places or (), olt, pon, cto, ends_at, note, text)
-        return await _page(request, session, things.settings.zone, refused=given)
+        return await _page(request, session, things, refused=given)
     await routes.note(session, actor, "incident.open", outage, now)
     return RedirectResponse(HERE, status_code=303)
 
@@ -121,7 +121,7 @@ async def tell_news(
                 by=routes.channel(things),
             )
     except (BadInput, Refused):
-        return await _page(request, session, zone, untold=outage_id)
+        return await _page(request, session, things, untold=outage_id)
     await routes.note(session, actor, "incident.update", outage, now)
     return RedirectResponse(HERE, status_code=303)
 
@@ -144,9 +144,10 @@ async def close_outage(
 
 
 async def _page(
-    request: Request, session: AsyncSession, zone: ZoneInfo, *, refused: Given | None = None, untold: str = ""
+    request: Request, session: AsyncSession, things: Wired, *, refused: Given | None = None, untold: str = ""
 ) -> Response:
     """`untold`: the outage whose news made no sense."""
+    position = await things.broadcaster.position()  # before reading: what comes after it will be told
     found = await routes.answers(session, list(await outages.list_outages(session)))
     going_on = [outage for outage in found if outage.closed_at is None]
     cities = [
@@ -157,6 +158,7 @@ async def _page(
         request,
         "outages.html",
         here="outages",
+        position=position,
         status=422 if refused or untold else 200,
         open=going_on,
         said={each.id: await incidents.list_updates(session, each.id, limit=UPDATES_SHOWN) for each in going_on},
@@ -167,7 +169,7 @@ async def _page(
         may_write=request.state.actor.may(Permission.OUTAGES_WRITE),
         problem=refused is not None,
         given=refused or Given(),
-        zone=zone,
+        zone=things.settings.zone,
         now=datetime.now(UTC),
     )
 

@@ -39,6 +39,17 @@
 
   document.addEventListener("htmx:oobAfterSwap", tick);
 
+  // A board is read again as a whole. Whoever is writing on it is not interrupted: the news wait until it is sent.
+  document.addEventListener("htmx:beforeSwap", function (event) {
+    const board = event.detail.target;
+    if (!("board" in board.dataset)) return;
+    const written = Array.from(board.querySelectorAll("input, textarea")).some((one) => one.value !== one.defaultValue);
+    if (written || board.querySelector("details[open]") || board.contains(document.activeElement)) {
+      event.detail.shouldSwap = false;
+      document.getElementById("board-news").hidden = false;
+    }
+  });
+
   document.addEventListener("htmx:sseOpen", function () { document.body.dataset.line = "open"; });
   document.addEventListener("htmx:sseError", function () { document.body.dataset.line = "lost"; });
 

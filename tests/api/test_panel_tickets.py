@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from api.live import ALL_TICKETS, TICKETS_EVERY_S, Figures, Hint, Message, TicketBell
+from api.live import ALL, BELL_EVERY_S, Figures, Hint, Message, PageBell
 from tests.api.conftest import Client
 from tests.factories import make_id
 from ura import ticket_clock, tickets, users
@@ -128,7 +128,8 @@ async def test_a_saved_filter_is_its_owners_alone_and_keeps_nothing_that_was_sea
 
 def test_a_page_is_told_at_once_but_once_a_second_and_nothing_is_lost() -> None:
     clock = [100.0]
-    mine, every = TicketBell("a", clock=lambda: clock[0]), TicketBell(ALL_TICKETS, clock=lambda: clock[0])
+    mine, every = PageBell("tickets", "a", clock=lambda: clock[0]), PageBell("tickets", ALL, clock=lambda: clock[0])
+    board = PageBell("outages", ALL, clock=lambda: clock[0])
 
     def told(*ids: str) -> Message:
         return Message("1-1", (), Figures(), 0, frozenset(ids))
@@ -137,9 +138,11 @@ def test_a_page_is_told_at_once_but_once_a_second_and_nothing_is_lost() -> None:
     assert (mine.rings(told()), every.rings(told())) == (False, False)
     assert (mine.rings(told("a", "b")), every.rings(told("a"))) == (True, False)
     assert every.rings(Hint.QUIET) is False
-    clock[0] += TICKETS_EVERY_S
+    clock[0] += BELL_EVERY_S
     assert (mine.rings(Hint.QUIET), every.rings(Hint.QUIET)) == (False, True)
     assert every.rings(Hint.QUIET) is False
+    assert board.rings(told("a")) is False
+    assert board.rings(Message("1-2", (), Figures(), 0, outages=frozenset("o"))) is True
 
 
 def test_the_state_of_a_deadline_is_read_off_the_ticket() -> None:

@@ -10,9 +10,10 @@ from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Panel
 from tests.factories import make_id, make_record
-from ura import demo, outages
+from ura import demo, incidents, outages
 from ura.db import Sessions
-from ura.models import Role
+from ura.models import Cause, Role
+from ura.outages import Scope
 from ura.projection import apply
 from ura.settings import Settings
 
@@ -79,3 +80,41 @@ async def test_an_outage_is_opened_changed_and_closed(panel: Panel, sessions: Se
     await card.get_by_role("button", name="Encerrar e avisar 1").click()
     await expect(page.get_by_text("Nenhuma queda neste momento.")).to_be_visible()
     await expect(page.get_by_role("region", name="Quedas encerradas")).to_contain_text("Rompimento de fibra")
+
+
+@pytest.mark.usefixtures("provider")
+async def test_the_board_follows_and_interrupts_nobody_who_writes(panel: Panel, sessions: Sessions) -> None:
+    page = await panel.log_in(Role.TECHNICIAN)
+    await page.get_by_role("link", name="Quedas").click()
+    await expect(page.get_by_text("Nenhuma queda neste momento.")).to_be_visible()
+    await page.wait_for_selector("body[data-line=open]")
+    now = datetime.now(UTC)
+    async with sessions.begin() as session:
+        outage = await incidents.open_incident(
+            session,
+            cause=Cause.POWER,
+            scopes=[Scope(olt="olt-1")],
+            started_at=now,
+            ends_at=None,
+            opened_by="noc",
+            now=now,
+        )
+    card = page.locator("article.outage")
+    await expect(card).to_contain_text("olt-1")
+    await page.locator("summary", has_text="Dar notícia").click()
+    await page.get_by_label("Notícia").fill("Gerador a cam")
+    await tell(sessions, outage.id, "A energia voltou na rua.")
+    await expect(page.get_by_role("status").filter(has_text="Há novidades")).to_be_visible()
+    await look(page, "outages-news")
+    await expect(page.get_by_label("Notícia")).to_have_value("Gerador a cam")
+    await page.get_by_role("link", name="Ver agora, sem enviar").click()
+    await expect(card).to_contain_text("A energia voltou na rua.")
+    await page.wait_for_selector("body[data-line=open]")
+    await tell(sessions, outage.id, "Falta pouco.")
+    await expect(card).to_contain_text("Falta pouco.")
+
+
+async def tell(sessions: Sessions, outage_id: str, text: str) -> None:
+    async with sessions.begin() as session:
+        outage = await outages.get_outage(session, outage_id)
+        await incidents.tell(session, outage, text=text, ends_at=None, actor="noc", now=datetime.now(UTC))

@@ -10,10 +10,11 @@ from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Panel
 from tests.factories import make_id
-from ura import sla_policies, technicians, tickets, timetables, users
+from ura import sla_policies, technicians, tickets, timetables, users, visits
 from ura.db import Sessions
 from ura.models import Role, Ticket, TicketStatus, Tier, Visit, VisitKind
 from ura.queues import Span
+from ura.users import GRANTS, Actor
 
 CLIPPED = "[...document.querySelectorAll('.top-nav')].some(nav => nav.scrollWidth > nav.clientWidth)"
 
@@ -111,7 +112,8 @@ async def test_tickets_are_found_by_keys_and_worked_on_while_others_work(panel: 
     await look(page, "ticket-waits")
 
 
-async def test_a_technician_says_what_came_of_a_visit(panel: Panel, sessions: Sessions) -> None:
+async def visit_today(sessions: Sessions) -> str:
+    """Of the panel's technician; it has begun."""
     begun = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     async with sessions.begin() as session:
         me = await users.get_user(session, email=f"{Role.TECHNICIAN}@provedor.test")
@@ -123,14 +125,34 @@ async def test_a_technician_says_what_came_of_a_visit(panel: Panel, sessions: Se
         visit.ends_at, visit.address = begun + timedelta(hours=2), "Rua das Flores 12"
         visit.booked_by, visit.booked_at = "ana", begun
         session.add(visit)
+        return visit.id
+
+
+async def test_the_agenda_follows_what_others_do(panel: Panel, sessions: Sessions) -> None:
+    visit_id = await visit_today(sessions)
     page = await panel.log_in(Role.TECHNICIAN)
     await page.get_by_role("link", name="Agenda").click()
-    visits = page.get_by_role("list", name="Visitas de technician@provedor.test").get_by_role("listitem")
-    await expect(visits).to_contain_text("Rua das Flores 12")
+    visits_of = page.get_by_role("list", name="Visitas de technician@provedor.test")
+    await expect(visits_of).to_contain_text("Marcada")
+    await page.wait_for_selector("body[data-line=open]")
+    async with sessions.begin() as session:
+        me = await users.get_user(session, email=f"{Role.TECHNICIAN}@provedor.test")
+        actor = Actor(me.email, GRANTS[Role.TECHNICIAN], Role.TECHNICIAN, user_id=me.id)
+        visit = await visits.get_visit(session, visit_id)
+        await visits.confirm(session, visit, actor=actor, now=datetime.now(UTC))
+    await expect(visits_of).to_contain_text("Confirmada")
+
+
+async def test_a_technician_says_what_came_of_a_visit(panel: Panel, sessions: Sessions) -> None:
+    await visit_today(sessions)
+    page = await panel.log_in(Role.TECHNICIAN)
+    await page.get_by_role("link", name="Agenda").click()
+    agenda = page.get_by_role("list", name="Visitas de technician@provedor.test").get_by_role("listitem")
+    await expect(agenda).to_contain_text("Rua das Flores 12")
     await page.get_by_role("button", name="Confirmar").click()
-    await expect(visits).to_contain_text("Confirmada")
+    await expect(agenda).to_contain_text("Confirmada")
     await page.locator("summary", has_text="Feita").click()
     await look(page, "agenda")
     await page.get_by_label("O que foi feito").fill("Conector trocado")
     await page.get_by_role("button", name="Feita").click()
-    await expect(visits).to_contain_text("Conector trocado")
+    await expect(agenda).to_contain_text("Conector trocado")
