@@ -306,6 +306,18 @@ def policy(things: Wired) -> Policy:
     return Policy.of(things.settings)
 
 
+def slot_of(written: str) -> tuple[int, datetime]:
+    """A technician and a beginning, as the pages of the panel offer them. Raises BadInput."""
+    technician_id, _, starts_at = written.partition(" ")
+    try:
+        found = int(technician_id), datetime.fromisoformat(starts_at)
+        if found[1].tzinfo is None:
+            raise ValueError("a moment needs a time zone")
+    except ValueError as error:
+        raise BadInput("This slot is none of this page's. Read it again.") from error
+    return found[0], found[1].astimezone(UTC)
+
+
 async def _shown(session: AsyncSession, actor: Actor, visit: Visit, response: Response) -> OrderAnswer:
     put_etag(response, visit.version)
     [answer] = await answers(session, actor, [visit])

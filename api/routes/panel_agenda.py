@@ -1,6 +1,6 @@
 """The panel's agenda: who goes where on a day, which slots are free, and what came of each visit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
@@ -21,7 +21,7 @@ from ura.models import VisitStatus
 from ura.ticket_rules import OF_TIER
 from ura.users import Actor
 from ura.visit_slots import Slot
-from ura.visits import SPEAK_WITH_CUSTOMERS, VisitChanged, VisitFilter
+from ura.visits import SPEAK_WITH_CUSTOMERS, AskedBy, VisitChanged, VisitFilter
 
 router = APIRouter(prefix="/panel/agenda", include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -58,9 +58,11 @@ async def move_visit(
     things: WiredDep,
     actor: TicketWriter,
     visit_id: str,
-    type: Annotated[str, Form(pattern="^(confirm|done|missed|cancel)$")],
+    type: Annotated[str, Form(pattern="^(confirm|put_off|done|missed|cancel)$")],
     version: Annotated[int, Form(ge=0)] = 0,
     outcome: Annotated[str, Form(max_length=5000)] = "",
+    slot: Annotated[str, Form(max_length=60)] = "",
+    asked_by: Annotated[AskedBy, Form()] = AskedBy.CUSTOMER,
 ) -> Response:
     """Of the visit that the page showed: sent twice, the second finds it changed, by itself, and is content."""
     visit = await visits.get_visit(session, visit_id)
@@ -70,11 +72,28 @@ async def move_visit(
     try:
         if visit.version != version and not await visits.was_done(session, event_id):
             raise VisitChanged("Somebody changed this visit meanwhile. Read it again, then decide.")
-        if type == "confirm":
-            await visits.confirm(session, visit, actor=actor, now=now, event_id=event_id)
-        else:
-            ended = ENDS[type]
-            await visits.end(session, visit, status=ended, outcome=outcome, actor=actor, now=now, event_id=event_id)
+        async with session.begin_nested():  # a refused one leaves nothing behind, though the page is answered
+            if type == "confirm":
+                await visits.confirm(session, visit, actor=actor, now=now, event_id=event_id)
+            elif type == "put_off":
+                technician_id, starts_at = orders.slot_of(slot)
+                await visits.put_off(
+                    session,
+                    visit,
+                    starts_at=starts_at,
+                    technician_id=technician_id,
+                    asked_by=asked_by,
+                    reason=outcome,
+                    where=orders.calendar(things),
+                    policy=orders.policy(things),
+                    actor=actor,
+                    now=now,
+                    event_id=event_id,
+                )
+                day = visit.starts_at.astimezone(things.settings.zone).date()  # it is shown where it went
+            else:
+                ended = ENDS[type]
+                await visits.end(session, visit, status=ended, outcome=outcome, actor=actor, now=now, event_id=event_id)
     except (BadInput, Refused) as error:
         return await _page(request, session, things, actor, day, refused=(visit_id, type, outcome), error=error)
     return RedirectResponse(f"{HERE}?day={day.isoformat()}#v-{visit_id}", status_code=303)
@@ -92,6 +111,7 @@ async def _page(
 ) -> Response:
     """`refused`: which visit, which move, and what was written."""
     now, zone = datetime.now(UTC), things.settings.zone
+    may_write = any(actor.may(OF_TIER[tier]) for tier in SPEAK_WITH_CUSTOMERS)
     position = await things.broadcaster.position()  # before reading: what comes after it will be told
     return pages.page(
         request,
@@ -104,7 +124,8 @@ async def _page(
         after=day + timedelta(days=1),
         today=now.astimezone(zone).date(),
         rows=await _rows(session, things, actor, day, now),
-        may_write=any(actor.may(OF_TIER[tier]) for tier in SPEAK_WITH_CUSTOMERS),
+        may_write=may_write,
+        slots=await _slots(session, things, now) if may_write else {},
         refused=dict(zip(("visit", "type", "outcome"), refused, strict=True)),
         problem=error.code if error else "",
         now=now,
@@ -129,6 +150,16 @@ async def _rows(session: AsyncSession, things: Wired, actor: Actor, day: date, n
     active = {user.id for technician, user in people if technician.active and user.active}
     shown = [row for user_id, row in rows.items() if user_id in active or row.visits]
     return sorted(shown, key=lambda row: (row.email != actor.name, row.name))
+
+
+async def _slots(session: AsyncSession, things: Wired, now: datetime) -> Mapping[date, list[tuple[Slot, str]]]:
+    """Free ones of the coming week, day by day, each with its technician's name."""
+    names = {user.id: user.name or user.email for _, user in await technicians.list_all(session)}
+    found: dict[date, list[tuple[Slot, str]]] = {}
+    for slot in await technicians.list_slots(session, now=now, where=orders.calendar(things)):
+        day = slot.starts_at.astimezone(things.settings.zone).date()
+        found.setdefault(day, []).append((slot, names[slot.technician_id]))
+    return found
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:

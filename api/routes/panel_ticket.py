@@ -156,14 +156,14 @@ async def book_visit(
     given = {**given, "type": "visit"}
     try:
         sent = _checked(NewVisit, {name: given[name] for name in NewVisit.model_fields if name in given})
-        technician_id, _, starts_at = sent.slot.partition(" ")
+        technician_id, starts_at = orders.slot_of(sent.slot)
         async with session.begin_nested():  # a refused one leaves nothing behind, though the page is answered
             visit = await visits.book(
                 session,
                 ticket,
                 kind=sent.kind,
-                technician_id=int(technician_id),
-                starts_at=_instant(starts_at),
+                technician_id=technician_id,
+                starts_at=starts_at,
                 actor=actor,
                 now=datetime.now(UTC),
                 where=orders.calendar(things),
@@ -280,16 +280,6 @@ def _moment(text: str, zone: ZoneInfo) -> datetime | None:
         return datetime.fromisoformat(text).replace(tzinfo=zone).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise BadInput("Write the deadline as 2026-12-31T18:00.") from error
-
-
-def _instant(text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise BadInput("This slot is none of this page's. Read it again.") from error
-    if found.tzinfo is None:
-        raise BadInput("This slot is none of this page's. Read it again.")
-    return found.astimezone(UTC)
 
 
 def _back(ticket: Ticket) -> Response:

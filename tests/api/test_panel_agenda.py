@@ -85,6 +85,35 @@ async def test_a_day_shows_its_visits_and_only_who_goes_there_sees_where(
         assert (await boss.get(PAGE, params={"day": wrong})).status_code == 422, wrong
 
 
+async def test_a_visit_is_put_off_to_a_slot_of_the_agenda(boss: AsyncClient, settings: Settings) -> None:
+    visit_id, day = await booked(boss, settings)
+    page = (await boss.get(PAGE, params={"day": day})).text
+    [first, second, third, *_] = re.findall(r'<option value="(\d+ [^"]+)">', page)
+    assert "Remarcar" in page
+
+    async def put_off(slot: str, version: int, by: str = "customer", why: str = "") -> tuple[int, str, str]:
+        fields = {"type": "put_off", "version": str(version), "slot": slot, "asked_by": by, "outcome": why}
+        answer = await boss.post(f"{PAGE}/{visit_id}/moves", data=fields)
+        return answer.status_code, answer.headers.get("location", ""), answer.text
+
+    version = (await boss.get(f"/api/v1/orders/{visit_id}")).json()["version"]
+    for wrong in ("", "x", "1 x", "1 2026-11-23T10:00:00", first.replace(":00:00+", ":17:00+")):
+        assert (await put_off(wrong, version))[0] in (409, 422), wrong
+    status, _, said = await put_off(first, version, by="provider")
+    assert (status, "Escreva" in said) == (409, True)
+    status, place, _ = await put_off(first, version, by="provider", why="Chuva forte")
+    assert status == 303
+    starts_at = datetime.fromisoformat(first.partition(" ")[2])
+    assert place == f"{PAGE}?day={starts_at.astimezone(settings.zone).date()}#v-{visit_id}"
+    moved = (await boss.get(f"/api/v1/orders/{visit_id}")).json()
+    assert datetime.fromisoformat(moved["starts_at"]) == starts_at
+    assert (await put_off(second, version - 1))[0] == 409  # of a page that is old
+    assert "#v-" in (await put_off(third, moved["version"], by="provider", why="Outra rota"))[1]
+    history = (await boss.get(f"/api/v1/tickets/{moved['ticket_id']}")).text
+    assert "Chuva forte" in history
+    assert "Outra rota" in history
+
+
 async def test_l2_books_a_visit_on_the_page_of_its_ticket(boss: AsyncClient, person: Client) -> None:
     ticket_id = await at_l2(boss)
     page = f"/panel/tickets/{ticket_id}"
