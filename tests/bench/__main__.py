@@ -36,7 +36,7 @@ from ura.settings import ROOT, Settings
 
 # Part → about how many minutes it takes.
 BESIDE_NATIVE = {"cost": 3.5, "latency": 7.0, "sustained": 11.0, "knee": 8.0}
-ALONE = {"lookups": 2.0, "people": 4.0, "ticket_lists": 2.0, "rush": 9.0, "diagnosis": 0.5, "stalled_erp": 10.0}
+ALONE = {"lookups": 2.0, "people": 4.0, "ticket_lists": 4.0, "rush": 9.0, "diagnosis": 0.5, "stalled_erp": 10.0}
 PARTS = BESIDE_NATIVE | ALONE
 PER_SECOND = 10
 

@@ -1,4 +1,5 @@
-"""The ticket list through the API, first page and filtered: a million tickets on PostgreSQL, a tenth on SQLite."""
+"""The ticket list through the API, first page and filtered: a million tickets, whose calls have ten million steps, on
+PostgreSQL; a tenth of both on SQLite."""
 
 import asyncio
 import time
@@ -18,7 +19,7 @@ from tests.bench.measure import percentile
 from tests.bench.stack import make_settings
 from ura import migrate, users
 from ura.db import Moment, make_engine, make_sessions
-from ura.models import Role, Ticket, TicketStatus, Tier, User
+from ura.models import CallStep, Role, Ticket, TicketStatus, Tier, User
 from ura.settings import Settings
 
 TICKETS = {"PostgreSQL": 1_000_000, "SQLite": 100_000}
@@ -26,6 +27,7 @@ GOAL_MS = {"PostgreSQL": 50, "SQLite": 100}
 DAYS = 365  # on each equally many were opened
 TURNS, WARMING_UP = 200, 3
 USERS = 20
+STEPS = 10  # of a ticket's call
 OPEN_EVERY = 50  # the others are closed
 CATEGORIES = ("support", "billing", "sales", "message", "complaint", "cancellation")
 
@@ -78,7 +80,7 @@ def _questions(turn: int, now: datetime) -> dict[str, dict[str, Any]]:
 
 async def _fill(settings: Settings, total: int, now: datetime, say: Callable[[str], None]) -> str:
     engine = make_engine(settings.db_url)
-    say(f"  {total:,} tickets into {engine.dialect.name}")
+    say(f"  {total:,} tickets and {total * STEPS:,} steps into {engine.dialect.name}")
     async with make_sessions(engine).begin() as session:
         emails = [f"user{number}@bench.test" for number in range(USERS)]
         session.add_all(User(email=email, name=email, role=Role.TECHNICIAN, password_hash="") for email in emails)
@@ -92,10 +94,18 @@ async def _fill(settings: Settings, total: int, now: datetime, say: Callable[[st
         )
     chunk = total // DAYS
     for day in range(DAYS):
-        await fill(engine, Ticket, chunk, partial(_ticket, day=day, start=day * chunk, at=now - timedelta(DAYS - day)))
+        start, at = day * chunk, now - timedelta(DAYS - day)
+        await fill(engine, Ticket, chunk, partial(_ticket, day=day, start=start, at=at))
+        await fill(engine, CallStep, chunk * STEPS, partial(_step, start=start * STEPS, at=at))
     await analyze(engine)
     await engine.dispose()
     return token
+
+
+def _step(number: ColumnElement[int], *, start: int, at: datetime) -> dict[str, Any]:
+    count = number + start - 1
+    call_id = literal("0" * 22) + func.substr(cast(count // STEPS + 10_000_000_000, String), 2)
+    return {"call_id": call_id, "seq": count % STEPS, "node": "menu", "event": "key", "detail": {"key": "2"}, "at": at}
 
 
 def _ticket(number: ColumnElement[int], *, day: int, start: int, at: datetime) -> dict[str, Any]:
