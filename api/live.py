@@ -1,7 +1,7 @@
 """The live line: one reader of the database for all browsers.
 
 The bells of `ura/events.py` say which calls changed; the calls are then read once, and every open page gets the same
-message. Of tickets and outages it is told only which: each page reads those that its reader may see. Nothing is read
+message. Of the rest it is told only which: each page reads those that its reader may see. Nothing is read
 while nobody looks. A browser that comes back says which message it saw last (`Last-Event-ID`); when that is too long
 ago it is told to fetch its lists again.
 """
@@ -10,12 +10,12 @@ import asyncio
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum, auto
-from typing import Literal, Protocol
+from typing import Protocol
 
 import structlog
 
@@ -30,7 +30,7 @@ LOOKED_AT_FOR_S = 30.0  # after the last page was built or the last browser left
 KEPT_MESSAGES = 400
 BELL_EVERY_S = 1.0
 ALL = "all"
-TOLD_BY_ID = ("tickets", "outages")
+TOLD_BY_ID = ("tickets", "outages", "person_requests")
 IDLE_TICK_S = 2.0  # how often a quiet stream looks whether its session is still good
 
 
@@ -54,8 +54,7 @@ class Message:
     calls: tuple[CallView, ...]  # as they are now
     figures: Figures
     waiting: int
-    tickets: frozenset[str] = frozenset()  # that changed
-    outages: frozenset[str] = frozenset()
+    rung: Mapping[str, frozenset[str]] = field(default_factory=dict)  # of TOLD_BY_ID, what changed
     pages: dict[str, str] = field(default_factory=dict)  # rendered once for each way of seeing it
 
 
@@ -163,7 +162,8 @@ class Broadcaster:
             bells = await self._source.bells(self._bell)
             for bell in bells:
                 ids.update(dict.fromkeys(call_ids(bell)))
-            tickets, outages = (frozenset(i for bell in bells for i in ids_of(bell, kind)) for kind in TOLD_BY_ID)
+            told = {kind: frozenset(each for bell in bells for each in ids_of(bell, kind)) for kind in TOLD_BY_ID}
+            rung = {kind: each for kind, each in told.items() if each}
             changed = tuple(await self._source.calls(ids)) if ids else ()
             if bells:
                 self._bell = bells[-1].id
@@ -172,10 +172,10 @@ class Broadcaster:
                 self._figures = await self._source.figures()
                 self._waiting = await self._source.waiting()
                 self._figures_at = self._clock()
-            if changed or tickets or outages or (figures, waiting) != (self._figures, self._waiting):
+            if changed or rung or (figures, waiting) != (self._figures, self._waiting):
                 self._sequence += 1
                 number = f"{self._epoch}-{self._sequence}"
-                message = Message(number, changed, self._figures, self._waiting, tickets, outages)
+                message = Message(number, changed, self._figures, self._waiting, rung)
                 self._messages.append(message)
                 self._ring()
 
@@ -196,12 +196,10 @@ class Broadcaster:
 
 
 class PageBell:
-    """Shall this page look at its tickets or outages again? At once, but once a second at the most: what came sooner
+    """Shall this page read itself again? At once, but once a second at the most: what came sooner
     rings later. `wanted`: the id of one, or ALL."""
 
-    def __init__(
-        self, kind: Literal["tickets", "outages"], wanted: str, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, kind: str, wanted: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.kind = kind
         self._wanted = wanted
         self._clock = clock
@@ -210,7 +208,7 @@ class PageBell:
 
     def rings(self, heard: Message | Hint) -> bool:
         if isinstance(heard, Message):
-            changed = heard.tickets if self.kind == "tickets" else heard.outages
+            changed = heard.rung.get(self.kind, frozenset())
             news = changed if self._wanted == ALL else changed & {self._wanted}
             self._waits = self._waits or bool(news)
         if not self._waits or self._clock() - self._rung_at < BELL_EVERY_S:

@@ -49,6 +49,7 @@ from api.routes import (
     panel_leads,
     panel_messages,
     panel_outages,
+    panel_privacy,
     panel_reports,
     panel_ticket,
     panel_tickets,
@@ -186,6 +187,7 @@ def _table() -> FastAPI:
     table.include_router(api)
     table.include_router(panel.router)
     table.include_router(panel_outages.router)
+    table.include_router(panel_privacy.router)
     table.include_router(panel_callbacks.router)
     table.include_router(panel_agenda.router)
     table.include_router(panel_tickets.router)

@@ -73,7 +73,7 @@ async def mirror_tickets(session: AsyncSession, rows: Sequence[Row]) -> None:
             "operation": Operation.OPEN_TICKET,
             "args": {
                 "contract_id": row["contract_ref"],
-                "subject": titles[row["category"]],
+                "subject": titles.get(row["category"], row["category"]),
                 "text": row["summary"],
                 "ticket_id": row["id"],
             },
@@ -99,7 +99,7 @@ async def mirror_visit(session: AsyncSession, ticket: Ticket, visit: Visit) -> N
     titles = await ticket_categories.titles(session, {visit.kind.value})
     args = {
         "contract_id": ticket.contract_ref,
-        "subject": titles[visit.kind.value],
+        "subject": titles.get(visit.kind.value, visit.kind.value),
         "text": visit.note,
         "at": visit.starts_at.isoformat(),
         "ticket_id": ticket.id,

@@ -26,7 +26,13 @@ from ura.users import ABSOLUTE_LIMIT, Actor, Permission, TooManyAttempts, WrongP
 
 router = APIRouter(prefix="/panel", include_in_schema=False, default_response_class=HTMLResponse)
 
-NO_FILTERS = {"cursor", "since", "call", "tickets", "outages"}
+# What pages that read themselves again follow → whose eyes it is for.
+BOARDS = {
+    "tickets": Permission.TICKETS_READ,
+    "outages": Permission.OUTAGES_READ,
+    "person_requests": Permission.PRIVACY_MANAGE,
+}
+NO_FILTERS = {"cursor", "since", "call", *BOARDS}
 CHECK_SESSION_EVERY = timedelta(seconds=2)
 
 
@@ -47,6 +53,7 @@ class Chosen(BaseModel):
     call: str = Field(default="", max_length=32)
     tickets: str = Field(default="", max_length=32)  # the id of one, or "all"
     outages: str = Field(default="", max_length=32)  # the same
+    person_requests: str = Field(default="", max_length=32)  # the same
 
     def given(self) -> dict[str, str]:
         given = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=NO_FILTERS)
@@ -235,7 +242,7 @@ async def show_journal(request: Request, things: WiredDep, actor: HealthReader) 
 async def follow(
     request: Request, things: WiredDep, actor: PanelUser, chosen: ChosenDep
 ) -> AsyncIterable[ServerSentEvent]:
-    """Changes as fragments of the page; of tickets and outages only that there are some. Ends within five seconds when
+    """Changes as fragments of the page; of the rest only that there are some. Ends within five seconds when
     the session does, or with another role."""
     since = request.headers.get("last-event-id") or chosen.since
     wanted = _filter(chosen, actor, things)
@@ -259,10 +266,10 @@ async def follow(
 
 
 def _bell(chosen: Chosen, actor: Actor) -> PageBell | None:
-    if chosen.tickets and actor.may(Permission.TICKETS_READ):
-        return PageBell("tickets", chosen.tickets)
-    if chosen.outages and actor.may(Permission.OUTAGES_READ):
-        return PageBell("outages", chosen.outages)
+    for kind, permission in BOARDS.items():
+        wanted: str = getattr(chosen, kind)
+        if wanted and actor.may(permission):
+            return PageBell(kind, wanted)
     return None
 
 

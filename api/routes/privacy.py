@@ -132,7 +132,7 @@ async def open_person_request(
     if request.kind is not wanted.kind or request.about not in person.abouts(keyring):
         raise KeyReused("This Idempotency-Key was sent before with other contents. Use a new key for a new request.")
     response.headers["Location"] = f"/api/v1/person-requests/{request.id}"
-    return _request(request, keyring)
+    return shown(request, keyring)
 
 
 @router.get("/person-requests", summary="List requests of people, newest first", responses=described())
@@ -151,14 +151,14 @@ async def list_person_requests(
     about = people.named(phone=phone).abouts(keyring) if phone else ()
     wanted = PersonRequestFilter(kind=kind, state=state, about=about, answered=answered)
     page = await person_requests.list_requests(session, filters=wanted, cursor=cursor, limit=limit)
-    return Listed(items=[_request(each, keyring) for each in page.items], next_cursor=page.next_cursor)
+    return Listed(items=[shown(each, keyring) for each in page.items], next_cursor=page.next_cursor)
 
 
 @router.get("/person-requests/{request_id}", summary="One request of a person", responses=described(404))
 async def get_person_request(
     _actor: PrivacyManager, session: SessionDep, things: WiredDep, request_id: str
 ) -> PersonRequestAnswer:
-    return _request(await person_requests.get_request(session, request_id), Keyring.of(things.settings))
+    return shown(await person_requests.get_request(session, request_id), Keyring.of(things.settings))
 
 
 @router.get(
@@ -204,7 +204,7 @@ async def set_hold(
     if (hold.kind, hold.reason) != (wanted.kind, wanted.reason.strip()) or hold.subject not in subjects:
         raise KeyReused("This Idempotency-Key was sent before with other contents. Use a new key for a new hold.")
     response.headers["Location"] = f"/api/v1/legal-holds/{hold.id}"
-    return _hold(hold, keyring)
+    return shown_hold(hold, keyring)
 
 
 @router.get("/legal-holds", summary="List legal holds, newest first", responses=described())
@@ -218,7 +218,7 @@ async def list_holds(
 ) -> Listed[HoldAnswer]:
     keyring = Keyring.of(things.settings)
     page = await legal_holds.list_holds(session, lifted=lifted, cursor=cursor, limit=limit)
-    return Listed(items=[_hold(each, keyring) for each in page.items], next_cursor=page.next_cursor)
+    return Listed(items=[shown_hold(each, keyring) for each in page.items], next_cursor=page.next_cursor)
 
 
 @router.post("/legal-holds/{hold_id}/lift", summary="Nobody needs it any more", responses=described(404))
@@ -228,7 +228,7 @@ async def lift_hold(
     """Lifted again, it stays as it was. What has had its time goes at the worker's next look."""
     hold = await legal_holds.get_hold(session, hold_id)
     await legal_holds.lift(session, hold, actor=actor.name, now=datetime.now(UTC))
-    return _hold(hold, Keyring.of(things.settings))
+    return shown_hold(hold, Keyring.of(things.settings))
 
 
 @router.get("/purges", summary="What was deleted since its time had come, newest first", responses=described())
@@ -269,7 +269,7 @@ def _masked(keyring: Keyring, sealed: Sealed | None) -> str:
         return ""
 
 
-def _request(request: PersonRequest, keyring: Keyring) -> PersonRequestAnswer:
+def shown(request: PersonRequest, keyring: Keyring) -> PersonRequestAnswer:
     now = datetime.now(UTC)
     ready = request.kind is PersonRequestKind.PACKAGE and request.state is PersonRequestState.DONE
     there = ready and request.kept_until is not None and now < request.kept_until
@@ -287,7 +287,7 @@ def _request(request: PersonRequest, keyring: Keyring) -> PersonRequestAnswer:
     )
 
 
-def _hold(hold: LegalHold, keyring: Keyring) -> HoldAnswer:
+def shown_hold(hold: LegalHold, keyring: Keyring) -> HoldAnswer:
     answer = HoldAnswer.model_validate(hold)
     if hold.kind is HoldKind.PERSON:
         answer.subject = _masked(keyring, hold.person)

@@ -132,7 +132,7 @@ def test_a_page_is_told_at_once_but_once_a_second_and_nothing_is_lost() -> None:
     board = PageBell("outages", ALL, clock=lambda: clock[0])
 
     def told(*ids: str) -> Message:
-        return Message("1-1", (), Figures(), 0, frozenset(ids))
+        return Message("1-1", (), Figures(), 0, {"tickets": frozenset(ids)})
 
     assert (mine.rings(told("b")), every.rings(told("b"))) == (False, True)
     assert (mine.rings(told()), every.rings(told())) == (False, False)
@@ -142,7 +142,7 @@ def test_a_page_is_told_at_once_but_once_a_second_and_nothing_is_lost() -> None:
     assert (mine.rings(Hint.QUIET), every.rings(Hint.QUIET)) == (False, True)
     assert every.rings(Hint.QUIET) is False
     assert board.rings(told("a")) is False
-    assert board.rings(Message("1-2", (), Figures(), 0, outages=frozenset("o"))) is True
+    assert board.rings(Message("1-2", (), Figures(), 0, {"outages": frozenset("o")})) is True
 
 
 def test_the_state_of_a_deadline_is_read_off_the_ticket() -> None:
