@@ -3,13 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from prosa.asterisk_config import home_dir
 from ura import call_lists
 from ura.call_lists import Compared
 from ura.db import make_engine, make_sessions
 from ura.settings import Settings
-
-LIST = "log/cdr-csv/Master.csv"
 
 
 async def compare(settings: Settings, file: Path | None, *, days: int) -> Compared:
@@ -19,6 +16,6 @@ async def compare(settings: Settings, file: Path | None, *, days: int) -> Compar
     try:
         async with make_sessions(engine)() as session:
             since = now - timedelta(days=days)
-            return await call_lists.compare(session, file or home_dir(settings) / LIST, since=since, now=now)
+            return await call_lists.compare(session, file or settings.state_dir / call_lists.LIST, since=since, now=now)
     finally:
         await engine.dispose()

@@ -9,7 +9,7 @@ import csv
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
@@ -26,6 +26,8 @@ NOT_RECORDED = "retorno:"  # dialplan/flow.conf, [note]
 SETTLES = timedelta(minutes=1)  # so long a call's record may be on its way to the database
 LONGEST = timedelta(hours=2)
 AT_ONCE = 500
+KEPT = timedelta(days=90)  # as the law has recordings kept: so long somebody may ask
+LIST = "asterisk/log/cdr-csv/Master.csv"  # in the state folder
 Ours = Row[str, str, datetime, str, str | None]  # id, uniqueid, opened_at, caller, protocol
 
 
@@ -71,11 +73,11 @@ class Cdr:
 
 
 async def compare(session: AsyncSession, file: Path, *, since: datetime, now: datetime) -> Compared:
-    """Calls that began from `since` on and have been over for a minute. The file is read line by line; of each call its
-    id is kept. Raises OSError when there is no such file."""
+    """Calls that began from `since` on and have been over for a minute. The file, and those of earlier days beside it,
+    are read line by line; of each call its id is kept. Raises OSError when there is no such file."""
     found, known = Compared(), set[str]()
     until = now - SETTLES
-    for some in _chunks(_incoming(file, found, since=since - LONGEST)):
+    for some in _chunks(_incoming(_lists(file, since), found, since=since - LONGEST)):
         fresh = {
             each.uniqueid: each
             for each in some
@@ -118,20 +120,49 @@ def _odd(cdr: Cdr, times: int) -> Odd:
     return Odd(what, cdr.started_at, cdr.uniqueid, phones.mask(cdr.caller), protocol)
 
 
-def _incoming(file: Path, found: Compared, *, since: datetime) -> Iterator[Cdr]:
+def _lists(file: Path, since: datetime) -> list[Path]:
+    earlier = sorted(each for each in _put_away(file) if each.stat().st_mtime >= since.timestamp())
+    return [*earlier, file] if file.exists() or not earlier else earlier
+
+
+def _put_away(file: Path) -> Iterator[Path]:
+    return file.parent.glob(f"{file.stem}-????-??-??{file.suffix}")
+
+
+def put_away(file: Path, *, today: date, now: datetime) -> int:
+    """Once a day what Asterisk has written goes aside (it begins a new list with its next call), and what was put
+    aside KEPT ago goes for good: it has callers' numbers. Returns how many lines are gone."""
+    aside = file.with_name(f"{file.stem}-{today - timedelta(days=1)}{file.suffix}")
+    if file.exists() and not aside.exists():
+        file.rename(aside)
+    gone = 0
+    for old in _put_away(file):
+        if old.stat().st_mtime < (now - KEPT).timestamp():
+            with old.open("rb") as lines:
+                gone += sum(1 for _ in lines)
+            old.unlink()
+    return gone
+
+
+def _incoming(files: Iterable[Path], found: Compared, *, since: datetime) -> Iterator[Cdr]:
     """A call has a line for each leg; all have its id."""
-    with file.open(newline="", encoding="utf-8", errors="replace") as lines:
-        for row in csv.reader(lines):
-            try:
-                if not row[CHANNEL].startswith(TRUNK):
-                    continue
-                moments = _moment(row[START]), _moment(row[END])
-                cdr = Cdr(row[UNIQUEID], *moments, phones.to_e164(row[SOURCE]), row[USERFIELD])
-            except (IndexError, ValueError):
-                found.unreadable += 1
+    for file in files:
+        with file.open(newline="", encoding="utf-8", errors="replace") as lines:
+            yield from _calls(lines, found, since)
+
+
+def _calls(lines: Iterable[str], found: Compared, since: datetime) -> Iterator[Cdr]:
+    for row in csv.reader(lines):
+        try:
+            if not row[CHANNEL].startswith(TRUNK):
                 continue
-            if cdr.started_at >= since:
-                yield cdr
+            moments = _moment(row[START]), _moment(row[END])
+            cdr = Cdr(row[UNIQUEID], *moments, phones.to_e164(row[SOURCE]), row[USERFIELD])
+        except (IndexError, ValueError):
+            found.unreadable += 1
+            continue
+        if cdr.started_at >= since:
+            yield cdr
 
 
 def _moment(text: str) -> datetime:

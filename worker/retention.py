@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 from sqlalchemy import select
 
-from ura import legal_holds, purges, retention
+from ura import call_lists, legal_holds, purges, retention
 from ura.crypto import Keyring
 from ura.db import Sessions
 from ura.erp import Erp, ErpUnavailable
@@ -43,6 +43,7 @@ class Retention:
         self._times = Times.of(settings)
         self._zone = settings.zone
         self._recordings: Path = settings.recordings_dir
+        self._call_list = settings.state_dir / call_lists.LIST
         self._at_once = at_once
         self._now = now
 
@@ -62,6 +63,18 @@ class Retention:
             return
         if orphans := await self._drop_sounds_without_a_row(now):
             log.info("deleted recorded sound that no call knows of", files=orphans)
+        await self._put_call_list_away(now)
+
+    async def _put_call_list_away(self, now: datetime) -> None:
+        today = now.astimezone(self._zone).date()
+        try:
+            gone = await asyncio.to_thread(call_lists.put_away, self._call_list, today=today, now=now)
+        except OSError as trouble:
+            log.warning("Asterisk's list of calls is put away later", reason=trouble.strerror)
+            return
+        if gone:
+            async with self._sessions.begin() as session:
+                await purges.record(session, kind="asterisks_list", rows=gone, on_day=today, now=now)
 
     async def _purge(self, kind: str, purge: Purging, now: datetime) -> int:
         total = 0

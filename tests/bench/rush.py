@@ -113,6 +113,7 @@ async def _open_one(client: httpx.AsyncClient, asked: Asked) -> None:
     key, began = uuid4().hex, time.monotonic()
     body = {"category": "support", "summary": f"Sem sinal {key}", "phone": "11933330002"}
     while True:
+        pause_s = 0.2
         with suppress(httpx.TransportError):
             answer = await client.post("/api/v1/tickets", json=body, headers={"Idempotency-Key": key})
             if answer.status_code == httpx.codes.CREATED:
@@ -122,8 +123,9 @@ async def _open_one(client: httpx.AsyncClient, asked: Asked) -> None:
                 return
             if answer.status_code not in (409, 503):  # still at work; the database is away
                 raise RuntimeError(answer.text)
+            pause_s = float(answer.headers.get("Retry-After", pause_s))
         asked.sent_again += 1
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(pause_s)
 
 
 async def _kill(service: Service, moments: list[float]) -> None:

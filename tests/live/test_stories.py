@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Row, delete, select
 
-from prosa import calling, comparing
+from prosa import calling
 from prosa.caller import Call as Phoned
 from prosa.caller import Caller, CallerError
 from tests.live.conftest import House, eventually, register, start_house, stop_house
@@ -192,7 +192,7 @@ async def test_asterisks_own_list_of_calls_and_ours_agree(house: House, caller: 
         await call.hang_up()
     for number in numbers:
         await recorded(house, number)
-    file = house.settings.state_dir / "asterisk" / comparing.LIST
+    file = house.settings.state_dir / call_lists.LIST
     async with house.sessions() as session:
         found = await call_lists.compare(session, file, since=since, now=datetime.now(UTC) + call_lists.SETTLES)
         assert (found.asterisks, found.ours, found.odd) == (4, 4, [])

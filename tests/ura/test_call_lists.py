@@ -1,6 +1,7 @@
 """R46: every call of Asterisk's list is in ours once, and the other way round; what is not is named."""
 
 import csv
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -118,3 +119,22 @@ async def test_no_list_is_an_error_and_not_agreement(sessions: Sessions, tmp_pat
     async with sessions() as session:
         with pytest.raises(OSError, match="nowhere"):
             await call_lists.compare(session, tmp_path / "nowhere.csv", since=SINCE, now=NOON)
+
+
+async def test_lists_of_earlier_days_are_read_and_go_after_ninety_days(sessions: Sessions, written: Lines) -> None:
+    written.write(line(1, at=NOON - timedelta(minutes=30)))
+    os.utime(written.file, (NOON.timestamp(), NOON.timestamp()))
+    assert call_lists.put_away(written.file, today=NOON.date(), now=NOON) == 0
+    assert not written.file.exists()  # Asterisk begins another with its next call
+    [aside] = written.file.parent.glob("*.csv")
+    assert await odd(sessions, written) == [(Difference.NOT_OURS, "1")]
+    written.write(line(2, at=NOON - timedelta(minutes=20)))
+    os.utime(written.file, ((NOON + timedelta(days=10)).timestamp(),) * 2)
+    assert call_lists.put_away(written.file, today=NOON.date(), now=NOON) == 0  # once a day
+    assert [each for _, each in await odd(sessions, written)] == ["1", "2"]
+    later = NOON + timedelta(days=89)
+    assert call_lists.put_away(written.file, today=later.date(), now=later) == 0
+    assert aside.exists()
+    later += timedelta(days=2)
+    assert call_lists.put_away(written.file, today=later.date(), now=later) == 1
+    assert not aside.exists()

@@ -1,5 +1,6 @@
 """R62: the clock moved 89 and 91 days, six months, five years: each class goes on its own day and not before."""
 
+import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from sqlalchemy import func, select, text, update
 
 from tests.factories import NOON, call_closed, call_opened, call_step, lead_saved, make_id, make_record, ticket_opened
 from tests.fake_erp import FakeErp
-from ura import legal_holds, purges, ticket_moves, tickets
+from ura import call_lists, legal_holds, purges, ticket_moves, tickets
 from ura.crypto import Keyring
 from ura.db import Sessions
 from ura.journal import Record
@@ -262,3 +263,18 @@ async def test_a_line_of_the_purge_log_that_was_touched_is_found(house: House) -
         found = line.id
     async with house.sessions() as session:
         assert await purges.find_break(session) == found
+
+
+async def test_asterisks_own_list_goes_with_its_time_and_is_in_the_purge_log(house: House) -> None:
+    """It has callers' numbers, too."""
+    file = house.settings.state_dir / call_lists.LIST
+    file.parent.mkdir(parents=True)
+    file.write_text("a call\nand another\n")
+    os.utime(file, (NOON.timestamp(), NOON.timestamp()))
+    await house.after(1)
+    assert [each.read_text() for each in file.parent.iterdir()] == ["a call\nand another\n"]
+    assert not file.exists()
+    await house.after(91)
+    assert not list(file.parent.iterdir())
+    async with house.sessions() as session:
+        assert [(each.kind, each.rows) for each in await purges.list_purges(session)] == [("asterisks_list", 2)]
