@@ -8,9 +8,10 @@ from uuid import uuid4
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import audit, phones
+from ura import audit, paging, phones
 from ura.errors import BadInput, NotFound
 from ura.models import CallerBlock
+from ura.paging import Page
 
 USUAL = timedelta(minutes=30)
 LONGEST = timedelta(hours=24)
@@ -77,6 +78,19 @@ async def list_current(session: AsyncSession, *, now: datetime) -> Sequence[Call
     """Those in force, the one that ends first in front."""
     query = _CURRENT.where(CallerBlock.until_at > now).order_by(CallerBlock.until_at, CallerBlock.id)
     return (await session.scalars(query)).all()
+
+
+async def page_current(session: AsyncSession, *, now: datetime, cursor: str = "", limit: int = 50) -> Page[CallerBlock]:
+    """The same, page by page."""
+    return await paging.fetch(
+        session,
+        CallerBlock,
+        [CallerBlock.lifted_at.is_(None), CallerBlock.until_at > now],
+        by=(CallerBlock.until_at, CallerBlock.id),
+        cursor=cursor,
+        limit=limit,
+        oldest_first=True,
+    )
 
 
 _CURRENT = select(CallerBlock).where(CallerBlock.lifted_at.is_(None))

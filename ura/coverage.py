@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
@@ -10,8 +10,10 @@ from typing import NamedTuple
 from sqlalchemy import and_, bindparam, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from ura import paging
 from ura.errors import NotFound
 from ura.models import Audience, City, Coverage, Neighbourhood, Plan, PlanOffer
+from ura.paging import Page
 
 KEYPAD = str.maketrans("abcdefghijklmnopqrstuvwxyz", "22233344455566677778889999")
 LONGEST_LIST = 500  # a caller cannot listen to more; letters and CEP find every neighbourhood
@@ -101,6 +103,27 @@ async def list_neighbourhoods(session: AsyncSession, *, city_id: int, limit: int
     return [Place(*row) for row in await session.execute(_IN_CITY, {"city_id": city_id, "most": limit})]
 
 
+async def page_cities(session: AsyncSession, *, cursor: str = "", limit: int = 50) -> Page[City]:
+    """By name, as the database sorts."""
+    return await paging.fetch_by(session, City, (), by=City.name, cursor=cursor, limit=limit)
+
+
+async def page_neighbourhoods(
+    session: AsyncSession, *, city_id: int, cursor: str = "", limit: int = 50
+) -> Page[Neighbourhood]:
+    """All of a city, by name."""
+    here = [Neighbourhood.city_id == city_id]
+    return await paging.fetch_by(session, Neighbourhood, here, by=Neighbourhood.sort_name, cursor=cursor, limit=limit)
+
+
+async def page_plans(
+    session: AsyncSession, *, today: date | None = None, cursor: str = "", limit: int = 50
+) -> Page[Plan]:
+    """All, or those of a day, the newest last."""
+    valid = [Plan.valid_from <= today, or_(Plan.valid_to.is_(None), Plan.valid_to >= today)] if today else []
+    return await paging.fetch_by(session, Plan, valid, by=Plan.id, cursor=cursor, limit=limit)
+
+
 async def find_by_keys(session: AsyncSession, *, city_id: int, keys: str, limit: int = LONGEST_LIST) -> list[Place]:
     """Any word of the name or of an alias begins with these keys: 527 finds "Jardim", 7256 "Palmeiras"."""
     if not (keys.isascii() and keys.isdigit()):
@@ -147,11 +170,3 @@ async def list_offers(session: AsyncSession, *, neighbourhood_id: int, audience:
     """Plans that can be had there today, the cheapest first. `today` is the local day."""
     values = {"neighbourhood_id": neighbourhood_id, "audience": audience, "today": today}
     return [Offer(*row) for row in await session.execute(_OFFERS, values)]
-
-
-async def list_plans(session: AsyncSession, *, today: date | None = None) -> Sequence[Plan]:
-    """All plans, or those of a day."""
-    query = select(Plan).order_by(Plan.audience, Plan.price, Plan.id)
-    if today is None:
-        return (await session.scalars(query)).all()
-    return (await session.scalars(query.where(_VALID), {"today": today})).all()

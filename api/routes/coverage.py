@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from api.deps import CoverageReader, PlanReader, SessionDep, WiredDep
 from api.errors import described
-from api.schemas import Answer, Day
+from api.schemas import Answer, Cursor, Day, Limit, Listed
 from ura import coverage
 from ura.errors import BadInput
 from ura.models import Audience, Coverage
@@ -59,16 +59,22 @@ class CheckAnswer(Answer):
 
 
 @router.get("/coverage/cities", tags=["coverage"], summary="List cities", responses=described())
-async def list_cities(_actor: CoverageReader, session: SessionDep) -> list[CityAnswer]:
-    return [CityAnswer.model_validate(city) for city in await coverage.list_cities(session)]
+async def list_cities(
+    _actor: CoverageReader, session: SessionDep, cursor: Cursor = "", limit: Limit = 50
+) -> Listed[CityAnswer]:
+    page = await coverage.page_cities(session, cursor=cursor, limit=limit)
+    return Listed(items=[CityAnswer.model_validate(city) for city in page.items], next_cursor=page.next_cursor)
 
 
 @router.get(
     "/coverage/neighbourhoods", tags=["coverage"], summary="List the neighbourhoods of a city", responses=described()
 )
-async def list_neighbourhoods(_actor: CoverageReader, session: SessionDep, city_id: Id) -> list[NeighbourhoodAnswer]:
-    places = await coverage.list_neighbourhoods(session, city_id=city_id)
-    return [NeighbourhoodAnswer.model_validate(place) for place in places]
+async def list_neighbourhoods(
+    _actor: CoverageReader, session: SessionDep, city_id: Id, cursor: Cursor = "", limit: Limit = 50
+) -> Listed[NeighbourhoodAnswer]:
+    page = await coverage.page_neighbourhoods(session, city_id=city_id, cursor=cursor, limit=limit)
+    places = [NeighbourhoodAnswer.model_validate(place) for place in page.items]
+    return Listed(items=places, next_cursor=page.next_cursor)
 
 
 @router.get("/coverage/check", tags=["coverage"], summary="Is this covered? By CEP or by name", responses=described())
@@ -113,5 +119,8 @@ async def list_plans(
     _actor: PlanReader,
     session: SessionDep,
     on: Annotated[Day | None, Query(description="Only those sold on this day.")] = None,
-) -> list[PlanAnswer]:
-    return [PlanAnswer.model_validate(plan) for plan in await coverage.list_plans(session, today=on)]
+    cursor: Cursor = "",
+    limit: Limit = 50,
+) -> Listed[PlanAnswer]:
+    page = await coverage.page_plans(session, today=on, cursor=cursor, limit=limit)
+    return Listed(items=[PlanAnswer.model_validate(plan) for plan in page.items], next_cursor=page.next_cursor)

@@ -11,7 +11,7 @@ from api.call_views import phone_for
 from api.deps import Blocker, EntryReader, EntryWriter, SessionDep, WiredDep
 from api.errors import described
 from api.idempotency import Once
-from api.schemas import Answer
+from api.schemas import Answer, Cursor, Limit, Listed
 from ura import blocks, calls, emergency, phones, priority
 from ura.errors import BadInput
 from ura.models import CallerBlock, Emergency
@@ -112,8 +112,11 @@ async def remove_priority_number(
 
 
 @router.get("/blocks", summary="List numbers blocked now", responses=described())
-async def list_blocks(actor: EntryReader, session: SessionDep) -> list[BlockAnswer]:
-    return [_block(actor, row) for row in await blocks.list_current(session, now=datetime.now(UTC))]
+async def list_blocks(
+    actor: EntryReader, session: SessionDep, cursor: Cursor = "", limit: Limit = 50
+) -> Listed[BlockAnswer]:
+    page = await blocks.page_current(session, now=datetime.now(UTC), cursor=cursor, limit=limit)
+    return Listed(items=[_block(actor, row) for row in page.items], next_cursor=page.next_cursor)
 
 
 @router.post(

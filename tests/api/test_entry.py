@@ -39,9 +39,9 @@ async def test_an_attendant_blocks_the_caller_of_a_call_and_lifts_it(person: Cli
         assert (made["phone"], made["call_id"], made["reason"]) == (CALLER, CALL, "trote")
         lasts = datetime.fromisoformat(made["until_at"]) - datetime.fromisoformat(made["blocked_at"])
         assert lasts == timedelta(minutes=30)
-        assert [one["id"] for one in (await client.get(BLOCKS)).json()] == [made["id"]]
+        assert [one["id"] for one in (await client.get(BLOCKS)).json()["items"]] == [made["id"]]
         assert (await client.delete(f"{BLOCKS}/{made['id']}")).status_code == 204
-        assert (await client.get(BLOCKS)).json() == []
+        assert (await client.get(BLOCKS)).json()["items"] == []
         assert (await client.delete(f"{BLOCKS}/{'0' * 32}")).json()["code"] == "block-not-found"
     assert (await actions(sessions))[-2:] == ["caller.block", "caller.unblock"]
 
@@ -150,7 +150,7 @@ async def test_the_panel_does_the_same(person: Client) -> None:
         page = (await client.get("/panel/entry")).text
         for shown in ("(11) 98765-4321", "Mercado Sol", "Estamos sem energia.", "vai para uma pessoa", "Ligada"):
             assert shown in page
-        block_id = (await client.get(BLOCKS)).json()[0]["id"]
+        block_id = (await client.get(BLOCKS)).json()["items"][0]["id"]
         assert (await client.post(f"/panel/entry/blocks/{block_id}/lift")).status_code == 303
         for _ in range(2):
             removed = await client.post("/panel/entry/priority/remove", data={"phone": "+551133334444"})

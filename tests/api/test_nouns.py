@@ -53,14 +53,21 @@ async def test_a_program_asks_whether_a_place_is_covered_and_at_what_price(
         assert await check(name="jardim america") == (False, ["Jardim América"])
         assert await check(name="centro", city_id=places["city"]) == (False, [])
         assert (await client.get("/api/v1/coverage/check")).status_code == 422
-        assert [city["name"] for city in (await client.get("/api/v1/coverage/cities")).json()] == ["Vale Verde"]
-        listed = await client.get("/api/v1/coverage/neighbourhoods", params={"city_id": places["city"]})
-        assert [place["status"] for place in listed.json()] == ["planned", "covered"]
+        cities = (await client.get("/api/v1/coverage/cities")).json()["items"]
+        assert [city["name"] for city in cities] == ["Vale Verde"]
+        here = {"city_id": places["city"], "limit": 1}
+        first = (await client.get("/api/v1/coverage/neighbourhoods", params=here)).json()
+        here["cursor"] = first["next_cursor"]
+        second = (await client.get("/api/v1/coverage/neighbourhoods", params=here)).json()
+        assert [place["status"] for place in (*first["items"], *second["items"])] == ["planned", "covered"]
+        assert second["next_cursor"] == ""
         here = f"/api/v1/coverage/neighbourhoods/{places['covered']}/plans"
         [offer] = (await client.get(here, params={"audience": "home"})).json()
         assert (offer["name"], offer["price"]) == ("Turbo", "119.90")
-        [plan] = (await client.get("/api/v1/plans")).json()
+        [plan] = (await client.get("/api/v1/plans")).json()["items"]
         assert plan["valid_from"] == "2026-01-01"
+        sold = (await client.get("/api/v1/plans", params={"on": "2025-12-31"})).json()
+        assert sold == {"items": [], "next_cursor": ""}
 
 
 async def test_leads_are_filtered_and_their_numbers_masked(program: Client, sessions: Sessions) -> None:

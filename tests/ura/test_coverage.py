@@ -103,9 +103,9 @@ async def test_only_plans_of_today_for_this_place_and_audience_are_offered(sessi
             ("Turbo", Decimal("119.90")),
         ]
         assert await coverage.list_offers(session, neighbourhood_id=there.id, audience=Audience.HOME, today=TODAY) == []
-        assert len(await coverage.list_plans(session)) == 6
-        names = [plan.name for plan in await coverage.list_plans(session, today=TODAY)]
-        assert names == ["Empresa", "Essencial", "Turbo", "Alheio"]
+        assert len((await coverage.page_plans(session)).items) == 6
+        names = [plan.name for plan in (await coverage.page_plans(session, today=TODAY)).items]
+        assert sorted(names) == ["Alheio", "Empresa", "Essencial", "Turbo"]
 
 
 async def test_a_neighbourhood_that_is_not_there_is_said_not_to_be(sessions: Sessions) -> None:
