@@ -93,7 +93,7 @@ def house() -> Iterator[tuple[Watched, str, dict[Role, str]]]:
             tokens[role] = asyncio.run(setup.create_token(settings, name=role, scopes=list(GRANTS[role]), days=1))
         app = Watched(build(settings), {token: role for role, token in tokens.items()})
         server = uvicorn.Server(
-            uvicorn.Config(app, host="127.0.0.1", port=settings.http_port, log_level="critical", access_log=False)
+            uvicorn.Config(app, host="127.0.0.1", port=settings.http_port, log_config=None, access_log=False)
         )
         thread = threading.Thread(target=server.run)
         thread.start()
