@@ -1,13 +1,15 @@
-"""Which tickets are about to miss their deadline, and which have? Each is told once."""
+"""Which tickets are about to miss their deadline, and which have? Each is told once. And of which did callers complain
+that they take too long?"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import audit, events, ticket_clock, tickets
-from ura.models import Ticket, TicketEventKind, TicketStatus
+from ura.models import AuditEntry, Ticket, TicketEvent, TicketEventKind, TicketStatus
 from ura.ticket_clock import Calendars
 
 ACTOR = "prosa"
@@ -15,6 +17,18 @@ NOT_CLOSED = (TicketStatus.OPEN, TicketStatus.WAITING)
 AT_ONCE = timedelta(hours=1)
 MOST = 10_000
 BELL = "sla"
+DELAY = "ticket-delay"
+DELAYS_OF = timedelta(days=1)
+NOBODYS_DOING = (TicketEventKind.REPORTED, TicketEventKind.WARNED, TicketEventKind.BREACHED, TicketEventKind.INCIDENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """Callers said that it takes too long, `times` within a day, last at `at`; nobody has done anything since."""
+
+    ticket: Ticket
+    at: datetime
+    times: int
 
 
 def _missed(now: datetime) -> ColumnElement[bool]:
@@ -30,6 +44,30 @@ async def list_due(session: AsyncSession, *, now: datetime) -> Sequence[str]:
     near = alive.where(Ticket.warned_at.is_(None), Ticket.warn_at <= now).order_by(Ticket.warn_at, Ticket.id)
     found = [*await session.scalars(missed), *await session.scalars(near.limit(MOST))]
     return list(dict.fromkeys(found))
+
+
+async def list_delays(session: AsyncSession, *, now: datetime, limit: int = 10) -> list[Delay]:
+    """The newest first. Whoever does anything with the ticket, a comment too, has answered the alarm."""
+    at = func.max(AuditEntry.at, type_=AuditEntry.at.type)
+    complained = (
+        select(AuditEntry.subject, at.label("at"), func.count().label("times"))
+        .where(AuditEntry.at > now - DELAYS_OF, AuditEntry.action == DELAY)
+        .group_by(AuditEntry.subject)
+        .subquery()
+    )
+    answered = exists().where(
+        TicketEvent.ticket_id == Ticket.id,
+        TicketEvent.at > complained.c.at,
+        TicketEvent.kind.not_in(NOBODYS_DOING),
+    )
+    query = (
+        select(Ticket, complained.c.at, complained.c.times)
+        .join(complained, complained.c.subject == Ticket.id)
+        .where(Ticket.status.in_(NOT_CLOSED), ~answered)
+        .order_by(complained.c.at.desc(), Ticket.id)
+        .limit(limit)
+    )
+    return [Delay(ticket, said_at, times) for ticket, said_at, times in await session.execute(query)]
 
 
 async def tell(session: AsyncSession, ids: Sequence[str], *, now: datetime) -> tuple[int, int]:

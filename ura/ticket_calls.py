@@ -98,7 +98,7 @@ async def _report(session: AsyncSession, ticket: Ticket, row: Row) -> None:
     if said is Said.DELAY:
         about = {"call_id": row["call_id"], "tier": ticket.tier.value, "category": ticket.category}
         await events.ring(session, {ticket_alarms.BELL: {"ids": [ticket.id], "kind": "complained"}}, now=now)
-        await audit.record(session, actor=CALLER, action="ticket-delay", subject=ticket.id, detail=about, at=now)
+        await audit.record(session, actor=CALLER, action=ticket_alarms.DELAY, subject=ticket.id, detail=about, at=now)
 
 
 async def _raise(session: AsyncSession, ticket: Ticket) -> None:

@@ -170,8 +170,13 @@ async def list_tickets(
 
 
 async def list_events(session: AsyncSession, ticket: Ticket) -> Sequence[TicketEvent]:
-    """The history, oldest first."""
-    query = select(TicketEvent).where(TicketEvent.ticket_id == ticket.id).order_by(TicketEvent.at, TicketEvent.id)
+    """The history, oldest first; what came with the opening stands behind it."""
+    opened_first = TicketEvent.kind != TicketEventKind.OPENED
+    query = (
+        select(TicketEvent)
+        .where(TicketEvent.ticket_id == ticket.id)
+        .order_by(TicketEvent.at, opened_first, TicketEvent.id)
+    )
     return (await session.scalars(query)).all()
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import pages, ticket_views
 from api.deps import SessionDep, TicketReader, WiredDep
-from ura import phones, saved_filters, ticket_categories, ticket_clock, ticket_counts, tickets
+from ura import phones, saved_filters, ticket_alarms, ticket_categories, ticket_clock, ticket_counts, tickets
 from ura.errors import BadInput
 from ura.models import TicketStatus, Tier
 from ura.models.saved_filter import LONGEST_NAME
@@ -123,6 +123,7 @@ async def _rows(session: AsyncSession, actor: Actor, chosen: Chosen) -> dict[str
         ],
         "titles": await ticket_categories.titles(session, {ticket.category for ticket in page.items}),
         "figures": _figures(await ticket_counts.count(session, now=now, user_id=actor.user_id)),
+        "delays": await ticket_alarms.list_delays(session, now=now) if actor.may(Permission.REPORTS_READ) else [],
         "filtered": bool(given),
         "next_page": f"{HERE}?{urlencode({**given, 'cursor': page.next_cursor})}" if page.next_cursor else "",
     }

@@ -9,10 +9,11 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Panel
-from tests.factories import make_id
+from tests.factories import make_id, make_record
 from ura import sla_policies, technicians, tickets, timetables, users, visits
 from ura.db import Sessions
 from ura.models import Role, Ticket, TicketStatus, Tier, Visit, VisitKind
+from ura.projection import apply_batch
 from ura.queues import Span
 from ura.users import GRANTS, Actor
 
@@ -76,6 +77,12 @@ async def test_tickets_are_found_by_keys_and_worked_on_while_others_work(panel: 
     await open_one(sessions, "Acabou de chegar")
     await expect(rows.nth(0)).to_contain_text("Acabou de chegar")
     await expect(rows.nth(2).get_by_role("link")).to_be_focused()  # the same ticket, one row further down
+    await expect(page.get_by_role("alert")).to_be_empty()
+    late = await open_one(sessions, "Espera há dias", minutes=3 * 24 * 60, due_at=None)
+    said = {"event_id": make_id(), "call_id": make_id(), "at": datetime.now(UTC)}
+    async with sessions.begin() as session:
+        await apply_batch(session, [make_record("ticket_reported", ticket_id=late, said="delay", **said)])
+    await expect(page.get_by_role("alert")).to_contain_text("Reclamou da demora")
     await look(page, "tickets")
 
     await page.keyboard.press("/")

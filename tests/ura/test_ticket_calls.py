@@ -11,7 +11,7 @@ from tests.ura.test_visits import EIGHT, HERE, HOUSE, TEN, make_technician
 from ura import events, ticket_alarms, ticket_calls, tickets, visit_calls, visits
 from ura.db import Sessions
 from ura.journal import Record
-from ura.models import AuditEntry, Callback, Ticket, TicketEventKind, Tier, Visit, VisitKind
+from ura.models import AuditEntry, Callback, Ticket, TicketEventKind, TicketStatus, Tier, Visit, VisitKind
 from ura.projection import apply, apply_batch
 from ura.visits import Policy
 
@@ -87,6 +87,35 @@ async def test_a_complaint_about_delay_counts_once_however_often_its_record_is_r
     await write(sessions, reported(ticket_id, "delay"))  # another call
     async with sessions() as session:
         assert (await tickets.get_ticket(session, ticket_id)).priority == 2
+
+
+async def test_an_alarm_stays_until_somebody_does_something(sessions: Sessions) -> None:
+    ticket_id = await make_ticket(sessions)
+
+    async def alarms(after: int) -> list[tuple[str, int]]:
+        async with sessions() as session:
+            found = await ticket_alarms.list_delays(session, now=later(after))
+            assert all(each.at == later(120) for each in found)
+            return [(each.ticket.id, each.times) for each in found]
+
+    await write(sessions, reported(ticket_id, "called"))
+    assert await alarms(90) == []
+    await write(sessions, reported(ticket_id, "delay"), reported(ticket_id, "delay", at=later(120)))
+    await write(sessions, reported(ticket_id, "called", at=later(130)))
+    assert await alarms(140) == [(ticket_id, 2)]
+    assert await alarms(2 * 24 * 3600) == []  # of the last day only
+    async with sessions.begin() as session:
+        ticket = await tickets.get_ticket(session, ticket_id)
+        await tickets.comment(session, ticket, text="Liguei de volta", actor="ana", now=later(150))
+    assert await alarms(160) == []
+
+
+async def test_a_closed_ticket_alarms_nobody(sessions: Sessions) -> None:
+    ticket_id = await make_ticket(sessions)
+    await write(sessions, reported(ticket_id, "delay"))
+    async with sessions.begin() as session:
+        (await tickets.get_ticket(session, ticket_id)).status = TicketStatus.CLOSED
+        assert await ticket_alarms.list_delays(session, now=later(90)) == []
 
 
 async def test_of_a_ticket_that_is_gone_nothing_is_written(sessions: Sessions) -> None:
