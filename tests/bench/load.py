@@ -46,6 +46,19 @@ Contact: <sip:crowd@[local_ip]:[local_port]>
 Max-Forwards: 70
 Content-Length: 0
 """
+HANG_UP = """<pause milliseconds="{after_ms}"/>
+<send retrans="500"><![CDATA[{bye}]]></send>
+<recv response="200" next="10"/>"""
+UNTIL_ENDED = """<recv request="BYE" timeout="{within_ms}"/>
+<send next="10"><![CDATA[
+SIP/2.0 200 OK
+[last_Via:]
+[last_From:]
+[last_To:]
+[last_Call-ID:]
+[last_CSeq:]
+Content-Length: 0
+]]></send>"""
 REFUSED = "refused"
 
 PACKET_S, SAMPLES = 0.02, 160
@@ -93,8 +106,11 @@ def _record(at_s: float, packet: bytes) -> bytes:
     return struct.pack("<IIII", seconds, rest, len(frame), len(frame)) + frame
 
 
-def scenario(length_s: float, *, may_be_refused: bool = False) -> str:
-    """Dial, play `call.pcap`, hang up. `may_be_refused`: a 503 is no failure, but is counted."""
+def scenario(length_s: float, *, may_be_refused: bool = False, until_ended: bool = False) -> str:
+    """Dial, play `call.pcap`, hang up. `may_be_refused`: a 503 is no failure, but is counted. `until_ended`: within
+    `length_s` the service ends the call."""
+    ends_ms, bye = round(length_s * 1000), LATER.format(method="BYE", number=2)
+    end = UNTIL_ENDED.format(within_ms=ends_ms) if until_ended else HANG_UP.format(after_ms=ends_ms, bye=bye)
     refused = f'<recv response="503" optional="true" next="9"><action><log message="{REFUSED}"/></action></recv>'
     return f"""<?xml version="1.0" encoding="ISO-8859-1" ?>
 <!DOCTYPE scenario SYSTEM "sipp.dtd">
@@ -105,9 +121,7 @@ def scenario(length_s: float, *, may_be_refused: bool = False) -> str:
 <recv response="200" rtd="true" timeout="5000"/>
 <send><![CDATA[{LATER.format(method="ACK", number=1)}]]></send>
 <nop><action><exec play_pcap_audio="call.pcap"/></action></nop>
-<pause milliseconds="{round(length_s * 1000)}"/>
-<send retrans="500"><![CDATA[{LATER.format(method="BYE", number=2)}]]></send>
-<recv response="200" next="10"/>
+{end}
 <label id="9"/>
 <send><![CDATA[{LATER.format(method="ACK", number=1)}]]></send>
 <label id="10"/>
@@ -143,10 +157,12 @@ class Load:
         per_second: float,
         at_once: int,
         may_be_refused: bool = False,
+        until_ended: bool = False,
     ) -> None:
         """Start. `keys`: (seconds after the answer, key). At most `at_once` calls are up."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        (self._folder / "crowd.xml").write_text(scenario(length_s, may_be_refused=may_be_refused))
+        told = scenario(length_s, may_be_refused=may_be_refused, until_ended=until_ended)
+        (self._folder / "crowd.xml").write_text(told)
         (self._folder / "call.pcap").write_bytes(audio(keys, length_s))
         numbers = "".join(f"+{self._first_number + n}\n" for n in range(calls))
         (self._folder / "numbers.csv").write_text("SEQUENTIAL\n" + numbers)
