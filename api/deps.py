@@ -36,6 +36,7 @@ class Wired:
 
     settings: Settings
     sessions: Sessions
+    lookups: Sessions  # for single questions
     limits: LoginLimits
     protocols: Protocols
     broadcaster: Broadcaster
@@ -77,10 +78,10 @@ def session_token(request: Request) -> str | None:
 
 
 async def find_actor(things: Wired, *, bearer: str | None, cookie: str | None) -> Actor | None:
-    """In a short transaction of its own. A bearer token that is wrong is not rescued by a cookie."""
+    """Not in the transaction of the route. A bearer token that is wrong is not rescued by a cookie."""
     now = datetime.now(UTC)
     try:
-        async with asyncio.timeout(ANSWER_WITHIN_S), things.sessions.begin() as session:
+        async with asyncio.timeout(ANSWER_WITHIN_S), things.lookups.begin() as session:
             if bearer is not None:
                 return await users.find_token_actor(session, token=bearer, now=now)
             if cookie is not None:

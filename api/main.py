@@ -73,7 +73,7 @@ from api.security import Guard
 from ura import logs, settings
 from ura.adapters import erp as erp_adapters
 from ura.crypto import Keyring
-from ura.db import Sessions, make_engine, make_sessions
+from ura.db import Sessions, make_engine, make_lookups, make_sessions
 from ura.erp import Erp
 from ura.invoice_links import InvoiceLinks
 from ura.protocol import Protocols
@@ -99,22 +99,23 @@ class KeptFiles(StaticFiles):
 def build(config: Settings) -> FastAPI:
     """The application with everything it needs. Nothing is connected before the first request."""
     engine = make_engine(config.db_url)
-    sessions = make_sessions(engine, config.place)
-    reader = Reader(sessions, config)
+    sessions, lookups = make_sessions(engine, config.place), make_lookups(engine, config.place)
+    reader = Reader(lookups, config)
     keyring = Keyring.of(config)
     # Only the links of text messages ask the provider's system here.
     erp = erp_adapters.from_settings(config, sessions) if config.public_url else None
     wired = Wired(
         settings=config,
         sessions=sessions,
+        lookups=lookups,
         limits=LoginLimits(),
         protocols=Protocols(config.state_dir / "protocol", config.node),
         broadcaster=Broadcaster(reader),
-        events=EventFeed(Table(sessions)),
+        events=EventFeed(Table(lookups)),
         reader=reader,
         metrics=Metrics(config.state_dir),
         keyring=keyring,
-        answers=Answers(sessions, keyring),
+        answers=Answers(lookups, keyring),
         request_limits=RequestLimits(
             per_actor=config.api_requests_per_minute, per_source=config.source_requests_per_minute
         ),

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete
+from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura.crypto import Keyring, Sealed
@@ -17,6 +17,10 @@ from ura.errors import BadInput
 from ura.models import AnsweredRequest
 
 KEPT = timedelta(hours=48)
+_FIND = select(AnsweredRequest.body, AnsweredRequest.status, AnsweredRequest.answer).where(
+    AnsweredRequest.id == bindparam("asked")
+)
+_KEEP = insert(AnsweredRequest.__table__)  # type: ignore[arg-type]  # typed as any FROM clause
 
 
 class KeyReused(BadInput):
@@ -46,7 +50,7 @@ class Told:
 
 async def find_answer(session: AsyncSession, asked: Asked, keyring: Keyring) -> Told | None:
     """None: it is new. Raises KeyReused when the key came with another body."""
-    row = await session.get(AnsweredRequest, asked.id)
+    row = (await session.execute(_FIND, {"asked": asked.id})).one_or_none()
     if row is None:
         return None
     if row.body not in keyring.indexes(_text(asked.body)):
@@ -57,18 +61,17 @@ async def find_answer(session: AsyncSession, asked: Asked, keyring: Keyring) -> 
 
 async def keep_answer(session: AsyncSession, asked: Asked, told: Told, keyring: Keyring, *, now: datetime) -> None:
     """In the transaction of what was done. Raises IntegrityError when another request with this key was faster."""
-    session.add(
-        AnsweredRequest(
-            id=asked.id,
-            actor=asked.actor,
-            route=asked.route[:200],
-            body=keyring.index(_text(asked.body)),
-            status=told.status,
-            answer=keyring.seal(json.dumps([told.headers, told.body], ensure_ascii=False)).token,
-            at=now,
-        )
-    )
-    await session.flush()
+    row = {
+        "id": asked.id,
+        "actor": asked.actor,
+        "route": asked.route[:200],
+        "body": keyring.index(_text(asked.body)),
+        "status": told.status,
+        "answer": keyring.seal(json.dumps([told.headers, told.body], ensure_ascii=False)).token,
+        "at": now,
+    }
+    await session.flush()  # the effect first: what it runs into is not taken for an answer that was there
+    await session.execute(_KEEP, row)
 
 
 async def forget_old_answers(session: AsyncSession, *, now: datetime) -> None:

@@ -1,6 +1,8 @@
 """Engine, session factory, Base. SQLite (WAL) is the embedded default, PostgreSQL (psycopg 3) is production."""
 
+import math
 import os
+import time
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -60,6 +62,8 @@ def make_engine(url: str) -> AsyncEngine:
 
 # A server that is gone without a word is given up after this; the kernel alone would take a quarter of an hour.
 SILENT_SERVER = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 8000}
+ASKED_AFTER_S = 1.0  # a connection that has rested for so long: is the server still there?
+MOST_CONNECTIONS = 15  # of a process; PostgreSQL takes 100 of all
 READ_ONLY = "25006"  # PostgreSQL, appendix A: read_only_sql_transaction
 
 
@@ -70,9 +74,24 @@ def _postgres_engine(target: URL) -> AsyncEngine:
     engine = create_async_engine(
         target if not several else target.update_query_dict({"target_session_attrs": "read-write"}),
         hide_parameters=True,  # an error that quotes its statement must not bring names and numbers into a log
-        pool_pre_ping=True,
+        pool_size=MOST_CONNECTIONS,
+        max_overflow=0,  # one more than the pool keeps is made and thrown away for each question
         connect_args={"connect_timeout": 2, "options": "-c statement_timeout=2000", **SILENT_SERVER},
     )
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def _rests(_connection: Any, record: Any) -> None:
+        record.info["rests_since"] = time.monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def _still_alive(connection: Any, record: Any, _proxy: Any) -> None:
+        """Asked of one that has rested: in a rush, each question would cost a second one."""
+        if time.monotonic() - record.info.get("rests_since", math.inf) < ASKED_AFTER_S:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise DisconnectionError("the server is gone") from error  # the pool connects again
 
     @event.listens_for(engine.sync_engine, "handle_error")
     def _demoted(context: ExceptionContext) -> None:
@@ -117,6 +136,14 @@ def _file_at(path: str) -> tuple[int, int] | None:
 def make_sessions(engine: AsyncEngine, place: Place = Place()) -> Sessions:  # noqa: B008 - frozen
     """`place` goes with every session: whoever opens or moves a ticket, what is due is due by that calendar."""
     return async_sessionmaker(engine, expire_on_commit=False, info={"place": place})
+
+
+def make_lookups(engine: AsyncEngine, place: Place = Place()) -> Sessions:  # noqa: B008 - frozen
+    """For single questions, of which there are many: no transaction is begun and ended around each. What is written
+    counts at once."""
+    if engine.dialect.name == "postgresql":  # on a file it costs nothing
+        engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+    return make_sessions(engine, place)
 
 
 def database_is_away(error: BaseException) -> bool:

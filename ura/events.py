@@ -23,11 +23,10 @@ async def ring(session: AsyncSession, bells: Mapping[str, dict[str, Any]], *, no
     """Add bells, kind → data, in the caller's transaction. The newest KEPT stay: the table keeps house by itself."""
     if not bells:
         return
-    connection = await session.connection()
-    await connection.execute(_INSERT, [{"kind": kind, "data": data, "at": now} for kind, data in bells.items()])
+    await session.execute(_INSERT, [{"kind": kind, "data": data, "at": now} for kind, data in bells.items()])
     if next(_rung) % TIDY_EVERY == 0:
         newest = select(func.max(Event.id)).scalar_subquery()
-        await connection.execute(delete(Event.__table__).where(Event.id <= newest - KEPT))  # type: ignore[arg-type]  # typed as any FROM clause
+        await session.execute(delete(Event.__table__).where(Event.id <= newest - KEPT))  # type: ignore[arg-type]  # typed as any FROM clause
 
 
 async def last_id(session: AsyncSession) -> int:

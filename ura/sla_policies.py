@@ -125,8 +125,11 @@ def _names(policy: SlaPolicy) -> int:
 # -- what an admin makes of them --------------------------------------------------------------------------------------
 
 
+_ALL = select(SlaPolicy).order_by(SlaPolicy.key)  # built once: it is asked for each ticket
+
+
 async def list_policies(session: AsyncSession) -> Sequence[SlaPolicy]:
-    return (await session.scalars(select(SlaPolicy).order_by(SlaPolicy.key))).all()
+    return (await session.scalars(_ALL)).all()
 
 
 async def get_policy(session: AsyncSession, key: str) -> SlaPolicy:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -50,6 +50,12 @@ class TicketFilter:
 async def open_tickets(session: AsyncSession, rows: Sequence[Row]) -> None:
     """Rows with the columns of Ticket, without status and closing. A ticket that is there stays as it is. Every ticket
     that there is has come through here."""
+    complete = await _complete(session, rows)
+    await upsert.add_new(session, Ticket, complete)
+    await _begin_histories(session, complete)
+
+
+async def _complete(session: AsyncSession, rows: Sequence[Row]) -> list[dict[str, Json]]:
     blank: dict[str, Json] = {
         "tier": Tier.L1,
         "contract_ref": "",
@@ -58,8 +64,10 @@ async def open_tickets(session: AsyncSession, rows: Sequence[Row]) -> None:
         "form": {},
         "told_deadline_at": None,
     }
-    complete = await ticket_clock.wound_up(session, [{**blank, **row, "status": TicketStatus.OPEN} for row in rows])
-    await upsert.add_new(session, Ticket, complete)
+    return await ticket_clock.wound_up(session, [{**blank, **row, "status": TicketStatus.OPEN} for row in rows])
+
+
+async def _begin_histories(session: AsyncSession, rows: Sequence[Row]) -> None:
     first_lines = [
         {
             "id": row["id"],
@@ -71,7 +79,8 @@ async def open_tickets(session: AsyncSession, rows: Sequence[Row]) -> None:
         }
         for row in rows
     ]
-    await add_events(session, first_lines)
+    await upsert.add_new(session, TicketEvent, first_lines)
+    await ticket_news.tell(session, first_lines, tickets=rows)
 
 
 async def open_ticket(
@@ -112,9 +121,13 @@ async def open_ticket(
         "told_deadline_at": told_deadline_at,
         "form": dict(form or {}),
     }
-    await open_tickets(session, [row])
+    [complete] = await _complete(session, [row])
+    ticket = await upsert.add_one(session, Ticket, complete)
+    if ticket is None:
+        return await get_ticket(session, ticket_id)
+    await _begin_histories(session, [complete])
     await events.ring(session, {"tickets": {"ids": [ticket_id]}}, now=now)
-    return await get_ticket(session, ticket_id)
+    return ticket
 
 
 async def comment(
@@ -169,15 +182,16 @@ async def list_tickets(
     return await paging.fetch(session, Ticket, conditions, by=by, cursor=cursor, limit=limit, oldest_first=True)
 
 
+_HISTORY = (
+    select(TicketEvent)
+    .where(TicketEvent.ticket_id == bindparam("of"))
+    .order_by(TicketEvent.at, TicketEvent.kind != TicketEventKind.OPENED, TicketEvent.id)
+)
+
+
 async def list_events(session: AsyncSession, ticket: Ticket) -> Sequence[TicketEvent]:
     """The history, oldest first; what came with the opening stands behind it."""
-    opened_first = TicketEvent.kind != TicketEventKind.OPENED
-    query = (
-        select(TicketEvent)
-        .where(TicketEvent.ticket_id == ticket.id)
-        .order_by(TicketEvent.at, opened_first, TicketEvent.id)
-    )
-    return (await session.scalars(query)).all()
+    return (await session.scalars(_HISTORY, {"of": ticket.id})).all()
 
 
 async def add_event(
@@ -208,7 +222,7 @@ async def add_event(
 
 
 async def add_events(session: AsyncSession, rows: Sequence[Row]) -> None:
-    """Rows with the columns of TicketEvent. Every line of every history comes through here."""
+    """Rows with the columns of TicketEvent: every line of a history but its first."""
     await upsert.add_new(session, TicketEvent, rows)
     await ticket_news.tell(session, rows)
 

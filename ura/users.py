@@ -15,7 +15,7 @@ from functools import cache
 
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ura import audit
@@ -371,13 +371,18 @@ async def create_api_token(
     return token
 
 
+_TOKEN = select(ApiToken.id, ApiToken.name, ApiToken.scopes, ApiToken.expires_at, ApiToken.last_used_at).where(
+    ApiToken.hash == bindparam("wanted")
+)
+
+
 async def find_token_actor(session: AsyncSession, *, token: str, now: datetime) -> Actor | None:
     """The program behind a bearer token; None when it is unknown or has expired."""
-    row = await session.scalar(select(ApiToken).where(ApiToken.hash == digest(token)))
+    row = (await session.execute(_TOKEN, {"wanted": digest(token)})).one_or_none()
     if row is None or row.expires_at is None or now >= row.expires_at:
         return None
     if row.last_used_at is None or now - row.last_used_at >= SEEN_EVERY:
-        row.last_used_at = now
+        await session.execute(update(ApiToken).where(ApiToken.id == row.id).values(last_used_at=now))
     return Actor(name=f"token {row.name}", permissions=frozenset(Permission(scope) for scope in row.scopes))
 
 

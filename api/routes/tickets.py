@@ -3,6 +3,7 @@
 Every POST takes an `Idempotency-Key` (api/idempotency.py), every move an `If-Match` (api/versions.py).
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -33,8 +34,9 @@ from ura import (
     tickets,
     users,
 )
-from ura.errors import BadInput
+from ura.errors import BadInput, UraError
 from ura.models import RecordKind, Ticket, TicketStatus, Tier
+from ura.ticket_categories import Kind
 from ura.ticket_rules import Close, Contact, Move, Purpose
 from ura.tickets import TicketFilter
 from ura.users import Actor
@@ -149,35 +151,32 @@ async def open_ticket(
     kind = await ticket_categories.to_open(session, wanted.category)
     form = ticket_forms.checked(kind.form, wanted.form)
     queue = kind.queue if wanted.queue is None else wanted.queue
-    if await tickets.find_ticket(session, ticket_id) is None:
-        now = datetime.now(UTC)
-        ticket_forms.check_complete(kind.form, form)
-        if kind.first_tier is Tier.L2:
-            due_at = await ticket_clock.due_if_opened(
-                session, tier=Tier.L2, category=kind.key, segment=wanted.segment, queue=queue, now=now
-            )
-            ticket_rules.check_promise(wanted.report, wanted.told_deadline_at, due_at=due_at, now=now)
-        ticket = await tickets.open_ticket(
-            session,
-            ticket_id=ticket_id,
-            protocol=_protocol(things, now),
-            category=wanted.category,
-            summary=wanted.summary,
-            phone=phone,
-            queue=queue,
-            opened_by=actor.name,
-            now=now,
-            call_id=wanted.call_id,
-            contract_ref=wanted.contract_ref,
-            segment=wanted.segment,
-            tier=kind.first_tier,
-            form=form,
-            report=wanted.report,
-            told_deadline_at=wanted.told_deadline_at,
-        )
-        if things.settings.mirrors_tickets:
-            await erp_requests.mirror_ticket(session, ticket)
-    ticket = await tickets.get_ticket(session, ticket_id)
+    now = datetime.now(UTC)
+    try:
+        await _check(session, kind, form, queue, wanted, now)
+    except UraError:  # a rule of today says nothing of what was opened before, under this key
+        if await tickets.find_ticket(session, ticket_id) is None:
+            raise
+    ticket = await tickets.open_ticket(
+        session,
+        ticket_id=ticket_id,
+        protocol=_protocol(things, now),
+        category=wanted.category,
+        summary=wanted.summary,
+        phone=phone,
+        queue=queue,
+        opened_by=actor.name,
+        now=now,
+        call_id=wanted.call_id,
+        contract_ref=wanted.contract_ref,
+        segment=wanted.segment,
+        tier=kind.first_tier,
+        form=form,
+        report=wanted.report,
+        told_deadline_at=wanted.told_deadline_at,
+    )
+    if things.settings.mirrors_tickets:
+        await erp_requests.mirror_ticket(session, ticket)
     same = (wanted.category, wanted.summary.strip(), phone, wanted.call_id, wanted.contract_ref)
     if (ticket.category, ticket.summary, ticket.phone, ticket.call_id, ticket.contract_ref) != same:
         raise KeyReused("This Idempotency-Key was sent before with other contents. Use a new key for a new ticket.")
@@ -268,6 +267,18 @@ async def comment_on_ticket(
     if event.text != remark.text.strip():
         raise KeyReused("This Idempotency-Key was sent before with another text. Use a new key for a new comment.")
     return ticket_views.told(actor, ticket, event)
+
+
+async def _check(
+    session: AsyncSession, kind: Kind, form: Mapping[str, Any], queue: str, wanted: NewTicket, now: datetime
+) -> None:
+    """May a ticket of this kind be opened so? Raises what the forms' and the tiers' rules raise."""
+    ticket_forms.check_complete(kind.form, form)
+    if kind.first_tier is Tier.L2:
+        due_at = await ticket_clock.due_if_opened(
+            session, tier=Tier.L2, category=kind.key, segment=wanted.segment, queue=queue, now=now
+        )
+        ticket_rules.check_promise(wanted.report, wanted.told_deadline_at, due_at=due_at, now=now)
 
 
 async def _move(

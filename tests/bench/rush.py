@@ -34,7 +34,7 @@ from ura.settings import Settings
 
 PER_SECOND, SECONDS = 200, 30
 KILLED_AT_S = (5.0, 12.0, 20.0)
-AT_ONCE = 100  # connections
+AT_ONCE = 16  # connections; those who wait do so before httpx, whose pool looks at all of them for each request
 NEWS = 100
 NEWS_EVERY_S = (1.2, 1.6)  # a page reads its list once a second at the most; each of these is the first of its second
 WARMING_UP = 5
@@ -95,7 +95,7 @@ async def _measure(
 
 async def open_many(address: str, token: str, seconds: int, *, per_second: int = PER_SECOND) -> Asked:
     """Each begins at its own moment, whatever became of those before."""
-    asked = Asked()
+    asked, gate = Asked(), asyncio.Semaphore(AT_ONCE)
     limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)
     headers = {"Authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(base_url=address, headers=headers, limits=limits, timeout=20) as client:
@@ -103,19 +103,20 @@ async def open_many(address: str, token: str, seconds: int, *, per_second: int =
         work = []
         for number in range(per_second * seconds):
             await asyncio.sleep(max(0.0, began + number / per_second - time.monotonic()))
-            work.append(asyncio.create_task(_open_one(client, asked)))
+            work.append(asyncio.create_task(_open_one(client, gate, asked)))
         await asyncio.gather(*work)
         asked.seconds = time.monotonic() - began
     return asked
 
 
-async def _open_one(client: httpx.AsyncClient, asked: Asked) -> None:
+async def _open_one(client: httpx.AsyncClient, gate: asyncio.Semaphore, asked: Asked) -> None:
     key, began = uuid4().hex, time.monotonic()
     body = {"category": "support", "summary": f"Sem sinal {key}", "phone": "11933330002"}
     while True:
         pause_s = 0.2
         with suppress(httpx.TransportError):
-            answer = await client.post("/api/v1/tickets", json=body, headers={"Idempotency-Key": key})
+            async with gate:
+                answer = await client.post("/api/v1/tickets", json=body, headers={"Idempotency-Key": key})
             if answer.status_code == httpx.codes.CREATED:
                 asked.told[key] = answer.json()["id"], answer.json()["protocol"]
                 asked.answered_at.append(time.monotonic())
