@@ -23,6 +23,7 @@ from ura.crypto import Keyring
 from ura.db import Sessions
 from ura.errors import Unavailable
 from ura.protocol import Protocols
+from ura.rulebook import Rulebook
 from ura.second_copies import SecondCopies
 from ura.settings import Settings
 from ura.users import Actor, LoginLimits, Permission
@@ -37,6 +38,7 @@ class Wired:
     settings: Settings
     sessions: Sessions
     lookups: Sessions  # for single questions
+    rulebook: Rulebook
     limits: LoginLimits
     protocols: Protocols
     broadcaster: Broadcaster
@@ -49,7 +51,8 @@ class Wired:
     second_copies: SecondCopies | None  # None: nobody is given a link
 
 
-def wired(request: Request) -> Wired:
+async def wired(request: Request) -> Wired:
+    """A coroutine, though nothing is awaited: a plain function would be called in a thread, for each request."""
     return cast(Wired, request.app.state.wired)
 
 
@@ -64,6 +67,17 @@ async def _session(request: Request, things: WiredDep) -> AsyncIterator[AsyncSes
 
 # scope="function": committed before the answer leaves, so what was answered is what is stored.
 SessionDep = Annotated[AsyncSession, Depends(_session, scope="function")]
+
+
+async def _rules_may_change(things: WiredDep) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        things.rulebook.forget()
+
+
+# For routers where rules are changed. Begun before the session, so it ends behind its commit.
+RulesMayChange = Depends(_rules_may_change, scope="function")
 
 bearer_token = HTTPBearer(
     auto_error=False,

@@ -77,6 +77,7 @@ from ura.db import Sessions, make_engine, make_lookups, make_sessions
 from ura.erp import Erp
 from ura.invoice_links import InvoiceLinks
 from ura.protocol import Protocols
+from ura.rulebook import Rulebook
 from ura.second_copies import SecondCopies
 from ura.settings import Settings
 from ura.users import LoginLimits
@@ -84,6 +85,7 @@ from ura.users import LoginLimits
 log = structlog.get_logger(__name__)
 
 STOP_WITHIN_S = 5
+RULES_KEPT_S = 1.0  # those that another process changed hold so much later
 LONGEST_HEADER_BYTES = 16 * 1024
 
 
@@ -99,7 +101,8 @@ class KeptFiles(StaticFiles):
 def build(config: Settings) -> FastAPI:
     """The application with everything it needs. Nothing is connected before the first request."""
     engine = make_engine(config.db_url)
-    sessions, lookups = make_sessions(engine, config.place), make_lookups(engine, config.place)
+    rulebook = Rulebook(RULES_KEPT_S)
+    sessions, lookups = make_sessions(engine, config.place, rulebook), make_lookups(engine, config.place)
     reader = Reader(lookups, config)
     keyring = Keyring.of(config)
     # Only the links of text messages ask the provider's system here.
@@ -108,6 +111,7 @@ def build(config: Settings) -> FastAPI:
         settings=config,
         sessions=sessions,
         lookups=lookups,
+        rulebook=rulebook,
         limits=LoginLimits(),
         protocols=Protocols(config.state_dir / "protocol", config.node),
         broadcaster=Broadcaster(reader),

@@ -65,13 +65,18 @@ async def answers(session: AsyncSession, actor: Actor, found: Sequence[Ticket]) 
     return [_answer(actor, ticket, emails) for ticket in found]
 
 
-async def detail(session: AsyncSession, actor: Actor, ticket: Ticket) -> TicketDetail:
+async def detail(
+    session: AsyncSession, actor: Actor, ticket: Ticket, lines: Sequence[TicketEvent] | None = None
+) -> TicketDetail:
+    """`lines`: its history, when it is at hand."""
+    if lines is None:
+        lines = await tickets.list_events(session, ticket)
     [answer] = await answers(session, actor, [ticket])
     return TicketDetail(
         **answer.model_dump(),
         report=text_for(actor, ticket.report),
         form=await _form(session, actor, ticket),
-        events=[told(actor, ticket, event) for event in await tickets.list_events(session, ticket)],
+        events=[told(actor, ticket, event) for event in lines],
     )
 
 

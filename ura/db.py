@@ -14,6 +14,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from ura.adapters.sqlite_thread import connector
 from ura.place import Place
+from ura.rulebook import Rulebook
 
 # Named constraints, so that Alembic's batch mode can drop them again on SQLite.
 NAMING = {
@@ -133,9 +134,14 @@ def _file_at(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def make_sessions(engine: AsyncEngine, place: Place = Place()) -> Sessions:  # noqa: B008 - frozen
-    """`place` goes with every session: whoever opens or moves a ticket, what is due is due by that calendar."""
-    return async_sessionmaker(engine, expire_on_commit=False, info={"place": place})
+def make_sessions(
+    engine: AsyncEngine,
+    place: Place = Place(),  # noqa: B008 - frozen
+    rulebook: Rulebook | None = None,
+) -> Sessions:
+    """`place` goes with every session: whoever opens or moves a ticket, what is due is due by that calendar. So does
+    `rulebook`; without one, rules are read each time."""
+    return async_sessionmaker(engine, expire_on_commit=False, info={"place": place, "rulebook": rulebook or Rulebook()})
 
 
 def make_lookups(engine: AsyncEngine, place: Place = Place()) -> Sessions:  # noqa: B008 - frozen

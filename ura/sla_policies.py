@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import timetables
+from ura import rulebook, timetables
 from ura.errors import BadInput, NotFound, Refused
 from ura.models import Category, CountedBy, SlaPolicy, Tier
 from ura.turns import take_turn
@@ -82,6 +82,20 @@ class Terms:
         return cls(**{**told, "counted_by": CountedBy(told["counted_by"])})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A policy without its row: whose tickets, and on what terms."""
+
+    key: str
+    tier: str
+    category: str
+    segment: str
+    terms: Terms
+
+
+Named = TypeVar("Named", SlaPolicy, Rule)
+
+
 def terms_of(policy: SlaPolicy) -> Terms:
     warn = policy.warn_hours
     if policy.warn_percent is not None:
@@ -96,7 +110,7 @@ def terms_of(policy: SlaPolicy) -> Terms:
     )
 
 
-def pick(policies: Sequence[SlaPolicy], *, tier: str, category: str, segment: str) -> SlaPolicy | None:
+def pick(policies: Sequence[Named], *, tier: str, category: str, segment: str) -> Named | None:
     """The one that names the most of what the ticket is, and nothing that it is not. None: no policy fits."""
     ticket = {"tier": tier, "category": category, "segment": segment}
     fitting = [each for each in policies if _fits(each, ticket)]
@@ -114,22 +128,31 @@ def find_tie(policies: Sequence[SlaPolicy]) -> tuple[SlaPolicy, SlaPolicy] | Non
     return None
 
 
-def _fits(policy: SlaPolicy, ticket: Mapping[str, str]) -> bool:
+def _fits(policy: SlaPolicy | Rule, ticket: Mapping[str, str]) -> bool:
     return all(getattr(policy, place) in ("", ticket[place]) for place in PLACES)
 
 
-def _names(policy: SlaPolicy) -> int:
+def _names(policy: SlaPolicy | Rule) -> int:
     return sum(bool(getattr(policy, place)) for place in PLACES)
 
 
 # -- what an admin makes of them --------------------------------------------------------------------------------------
 
 
-_ALL = select(SlaPolicy).order_by(SlaPolicy.key)  # built once: it is asked for each ticket
-
-
 async def list_policies(session: AsyncSession) -> Sequence[SlaPolicy]:
-    return (await session.scalars(_ALL)).all()
+    return (await session.scalars(select(SlaPolicy).order_by(SlaPolicy.key))).all()
+
+
+async def rules(session: AsyncSession) -> Sequence[Rule]:
+    """All policies, for a ticket that is opened or moved."""
+
+    async def find() -> Sequence[Rule]:
+        return [
+            Rule(key=each.key, tier=each.tier, category=each.category, segment=each.segment, terms=terms_of(each))
+            for each in await list_policies(session)
+        ]
+
+    return await rulebook.of(session.info).read("policies", find)
 
 
 async def get_policy(session: AsyncSession, key: str) -> SlaPolicy:

@@ -5,14 +5,14 @@ A row in the table stands before the shipped one of the same key; so a new versi
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import yaml
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import ticket_forms
+from ura import rulebook, ticket_forms
 from ura.errors import BadInput, NotFound, Refused
 from ura.models import Category, TicketCategory, Tier
 from ura.ticket_forms import Field
@@ -68,7 +68,7 @@ async def get(session: AsyncSession, key: str) -> Kind:
 
 async def to_open(session: AsyncSession, key: str) -> Kind:
     """One that opens tickets. Raises CategoryUnknown, naming those that do."""
-    found = await find(session, key)
+    found = await rulebook.of(session.info).read(("category", key), partial(find, session, key))
     if found is None or not found.active:
         known = ", ".join(sorted(each.key for each in await list_all(session) if each.active))
         raise CategoryUnknown(f"There is no such ticket category. Choose among: {known}.")

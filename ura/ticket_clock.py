@@ -7,16 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ura import place, queues, sla_clock, sla_policies
-from ura.models import CountedBy, SlaPolicy, Ticket, TicketEvent, TicketEventKind, TicketStatus, Tier
+from ura import place, queues, rulebook, sla_clock, sla_policies
+from ura.models import CountedBy, Ticket, TicketEvent, TicketEventKind, TicketStatus, Tier
 from ura.queues import QueueNotFound
 from ura.sla_clock import Calendar, Interval, Pause, Reading
-from ura.sla_policies import LAW, Terms
+from ura.sla_policies import LAW, Rule, Terms
 from ura.upsert import Row
 
 Json = Any
@@ -70,6 +71,7 @@ class Calendars:
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
+        self._rulebook = rulebook.of(session.info)
         self._place = place.of(session.info)
         self._read: dict[tuple[CountedBy, str], Calendar] = {}
 
@@ -77,7 +79,7 @@ class Calendars:
         name = {CountedBy.QUEUE: queue, CountedBy.TIMETABLE: terms.timetable}.get(terms.counted_by, "")
         key = (terms.counted_by, name)
         if key not in self._read:
-            self._read[key] = await self._find(*key)
+            self._read[key] = await self._rulebook.read(("calendar", *key), partial(self._find, *key))
         return self._read[key]
 
     def always(self) -> Calendar:
@@ -101,7 +103,7 @@ class Calendars:
 
 async def wound_up(session: AsyncSession, rows: Sequence[Row]) -> list[dict[str, Json]]:
     """Rows of new tickets, with what the clock adds: `terms`, `clock_from_at`, `due_at`, `warn_at`."""
-    calendars, policies = Calendars(session), await sla_policies.list_policies(session)
+    calendars, policies = Calendars(session), await sla_policies.rules(session)
     done = []
     for row in rows:
         about = {name: str(row[name]) for name in ("category", "segment", "queue")}
@@ -140,7 +142,7 @@ async def after(
     calendars, about = Calendars(session), _about(ticket)
     demanded_at = now if kind is TicketEventKind.REOPENED else await _demanded_at(session, ticket)
     if kind in BEGINS_ANEW:
-        policies = await sla_policies.list_policies(session)
+        policies = await sla_policies.rules(session)
         terms = _terms(policies, values["tier"], ticket.category, ticket.segment)
         found = await _deadline(calendars, terms, about, now, demanded_at, [], now)
         changed = _begun(terms, now, found)
@@ -158,7 +160,7 @@ async def after(
 
 async def due_at_tier(session: AsyncSession, ticket: Ticket, tier: Tier, now: datetime) -> datetime | None:
     """When it would be due if it came to that tier now: what a customer may be told at most."""
-    terms = _terms(await sla_policies.list_policies(session), tier, ticket.category, ticket.segment)
+    terms = _terms(await sla_policies.rules(session), tier, ticket.category, ticket.segment)
     demanded_at = await _demanded_at(session, ticket)
     return (await _deadline(Calendars(session), terms, _about(ticket), now, demanded_at, [], now)).due_at
 
@@ -187,9 +189,9 @@ def state_of(ticket: Ticket, now: datetime) -> DeadlineState:
 # -- inside -----------------------------------------------------------------------------------------------------------
 
 
-def _terms(policies: Sequence[SlaPolicy], tier: Tier, category: str, segment: str) -> Terms | None:
+def _terms(policies: Sequence[Rule], tier: Tier, category: str, segment: str) -> Terms | None:
     policy = sla_policies.pick(policies, tier=tier.value, category=category, segment=segment)
-    return sla_policies.terms_of(policy) if policy else None
+    return policy.terms if policy else None
 
 
 def _own_terms(ticket: Ticket) -> Terms | None:

@@ -68,19 +68,28 @@ async def _complete(session: AsyncSession, rows: Sequence[Row]) -> list[dict[str
 
 
 async def _begin_histories(session: AsyncSession, rows: Sequence[Row]) -> None:
-    first_lines = [
-        {
-            "id": row["id"],
-            "ticket_id": row["id"],
-            "at": row["opened_at"],
-            "actor": row["opened_by"],
-            "kind": TicketEventKind.OPENED,
-            "text": row["summary"],
-        }
-        for row in rows
-    ]
+    first_lines = [_first_line(row) for row in rows]
     await upsert.add_new(session, TicketEvent, first_lines)
     await ticket_news.tell(session, first_lines, tickets=rows)
+
+
+def _first_line(row: Row) -> dict[str, Json]:
+    return {
+        "id": row["id"],
+        "ticket_id": row["id"],
+        "at": row["opened_at"],
+        "actor": row["opened_by"],
+        "kind": TicketEventKind.OPENED,
+        "text": row["summary"],
+        "detail": {},
+        "internal": False,
+    }
+
+
+def history_of_new(ticket: Ticket) -> list[TicketEvent]:
+    """Of a ticket that this transaction opened: what is written down, without asking for it."""
+    row = {name: getattr(ticket, name) for name in ("id", "opened_at", "opened_by", "summary")}
+    return [TicketEvent(**_first_line(row))]
 
 
 async def open_ticket(

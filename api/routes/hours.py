@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, Field, StrictInt, WithJsonSchem
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import etags
-from api.deps import HoursReader, HoursWriter, SessionDep, WiredDep
+from api.deps import HoursReader, HoursWriter, RulesMayChange, SessionDep, WiredDep
 from api.errors import described
 from api.etags import IfMatch, tagged
 from api.idempotency import Once
@@ -19,7 +19,7 @@ from ura.queues import Span
 from ura.timetables import Hours
 from ura.users import Actor
 
-router = APIRouter(tags=["hours"], route_class=Once)
+router = APIRouter(tags=["hours"], dependencies=[RulesMayChange], route_class=Once)
 
 Timetable = Annotated[str, Query(max_length=64, description="The branch that keeps it; empty: all of them.")]
 

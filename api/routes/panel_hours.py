@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import pages
-from api.deps import HoursReader, HoursWriter, SessionDep, WiredDep
+from api.deps import HoursReader, HoursWriter, RulesMayChange, SessionDep, WiredDep
 from api.routes import hours as routes
 from ura import queues, timetables
 from ura.errors import UraError
@@ -18,7 +18,12 @@ from ura.queues import Span
 from ura.settings import Settings
 from ura.users import Permission
 
-router = APIRouter(prefix="/panel/hours", include_in_schema=False, default_response_class=HTMLResponse)
+router = APIRouter(
+    prefix="/panel/hours",
+    include_in_schema=False,
+    default_response_class=HTMLResponse,
+    dependencies=[RulesMayChange],
+)
 
 HERE = "/panel/hours"
 _SPAN = re.compile(r"(\d{1,2}):(\d\d)\s*[-–]\s*(\d{1,2}):(\d\d)")

@@ -7,14 +7,14 @@ from pydantic import BaseModel, Field, StrictInt
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import etags
-from api.deps import QueueReader, QueueWriter, SessionDep
+from api.deps import QueueReader, QueueWriter, RulesMayChange, SessionDep
 from api.errors import described
 from api.etags import IfMatch, tagged
 from api.schemas import Answer
 from ura import audit, queues
 from ura.queues import LONGEST_WAIT_S, SHORTEST_WAIT_S, WaitLimits
 
-router = APIRouter(prefix="/queues", tags=["queues"])
+router = APIRouter(prefix="/queues", tags=["queues"], dependencies=[RulesMayChange])
 
 Key = Annotated[str, Path(max_length=64)]
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, JsonValue, StrictBool, StrictFloat, Stric
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import etags
-from api.deps import SessionDep, TicketReader, TicketSetter
+from api.deps import RulesMayChange, SessionDep, TicketReader, TicketSetter
 from api.errors import described
 from api.etags import IfMatch, tagged
 from api.schemas import Answer, Words
@@ -17,7 +17,7 @@ from ura.models import CountedBy, Tier
 from ura.sla_clock import Why
 from ura.ticket_clock import By
 
-router = APIRouter(tags=["sla"])
+router = APIRouter(tags=["sla"], dependencies=[RulesMayChange])
 
 Key = Annotated[str, Path(max_length=64, pattern=timetables.KEY.pattern)]
 EXAMPLE: dict[str, JsonValue] = {

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field, StrictBool
 
-from api.deps import SessionDep, TicketReader, TicketSetter
+from api.deps import RulesMayChange, SessionDep, TicketReader, TicketSetter
 from api.errors import described
 from api.schemas import Answer, Words
 from ura import audit, ticket_categories, ticket_forms
@@ -13,7 +13,7 @@ from ura.models import Tier
 from ura.ticket_categories import Kind
 from ura.ticket_forms import FieldKind
 
-router = APIRouter(prefix="/ticket-categories", tags=["tickets"])
+router = APIRouter(prefix="/ticket-categories", tags=["tickets"], dependencies=[RulesMayChange])
 
 Key = Annotated[str, Path(max_length=64, pattern=ticket_forms.KEY.pattern)]
 

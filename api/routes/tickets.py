@@ -157,10 +157,11 @@ async def open_ticket(
     except UraError:  # a rule of today says nothing of what was opened before, under this key
         if await tickets.find_ticket(session, ticket_id) is None:
             raise
+    protocol = _protocol(things, now)
     ticket = await tickets.open_ticket(
         session,
         ticket_id=ticket_id,
-        protocol=_protocol(things, now),
+        protocol=protocol,
         category=wanted.category,
         summary=wanted.summary,
         phone=phone,
@@ -181,7 +182,9 @@ async def open_ticket(
     if (ticket.category, ticket.summary, ticket.phone, ticket.call_id, ticket.contract_ref) != same:
         raise KeyReused("This Idempotency-Key was sent before with other contents. Use a new key for a new ticket.")
     response.headers["Location"] = f"/api/v1/tickets/{ticket.id}"
-    return await _shown(session, actor, ticket, response)
+    put_etag(response, ticket.version)
+    lines = tickets.history_of_new(ticket) if ticket.protocol == protocol else None
+    return await ticket_views.detail(session, actor, ticket, lines)
 
 
 @router.get("/{ticket_id}", summary="One ticket with its history", responses=described(404))

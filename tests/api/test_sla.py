@@ -43,6 +43,24 @@ async def test_a_policy_is_set_holds_for_the_next_ticket_and_is_removed(boss: As
         assert list(noted) == ["sla-policy.set", "sla-policy.remove"]
 
 
+async def test_what_was_changed_here_holds_for_the_very_next_ticket(boss: AsyncClient) -> None:
+    """Whatever the one before it had read."""
+    new = {"category": "support", "summary": "Sem sinal", "segment": "business"}
+
+    async def hours() -> float:
+        ticket = (await boss.post(TICKETS, json=new)).json()
+        opened, due = (datetime.fromisoformat(ticket[name]) for name in ("opened_at", "due_at"))
+        return (due - opened) / timedelta(hours=1)
+
+    assert await hours() == 8
+    for wanted in (2, 3):
+        assert (await boss.put(f"{POLICIES}/empresas", json=BUSINESS | {"hours": wanted})).status_code == 200
+        assert await hours() == wanted
+    closed = {"title": "Suporte", "active": True, "form": [], "queue": "l2"}
+    assert (await boss.put("/api/v1/ticket-categories/support", json=closed)).status_code == 200
+    assert (await boss.post(TICKETS, json=new)).json()["queue"] == "l2"
+
+
 async def test_of_two_that_would_tie_and_are_saved_at_once_one_is_refused(boss: AsyncClient) -> None:
     one, other = BUSINESS | {"category": ""}, BUSINESS | {"tier": ""}
     places = ((f"{POLICIES}/uma", one), (f"{POLICIES}/outra", other))
